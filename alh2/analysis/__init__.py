@@ -1,0 +1,1 @@
+"""Radial distribution, adsorption and other observables of trajectories."""

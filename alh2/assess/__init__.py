@@ -1,0 +1,1 @@
+"""Held-out errors, coverage and the convergence verdict."""

@@ -1,0 +1,1 @@
+"""DP-GEN param and machine files, extended, as typed dataclasses."""

@@ -1,0 +1,271 @@
+"""Typed form of a param file. `alh2.config.load` makes it; nothing else reads the raw JSON.
+
+DP-GEN's keys keep their DP-GEN names in the file; everything DP-GEN does not have lives under the one
+top-level key ``alh2``. Paths are absolute after loading.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from alh2.core.frames import Target
+
+DeepmdInput = dict[str, Any]
+"""The content of a DeePMD ``input.json``; DeePMD's own schema validates it."""
+
+
+@dataclass(frozen=True)
+class HostConfig:
+    """``alh2.host``: the framework that stays while H2 comes and goes.
+
+    id : name used in the dataset ("node", "al-soc-mof")
+    n_atoms : number of host atoms; frames read from files have this many leading (or detected) host atoms
+    file : structure file of the bare host (any format ASE reads), or None when `build` is given
+    build : "node" (carved cluster) or "al-soc-mof" (full crystal), or None when `file` is given
+    lattice_ang : lattice parameter of the crystal the node is carved from / that is built
+    box_ang : edge of the cubic box around the node (ignored for the crystal)
+    """
+
+    id: str
+    file: Path | None
+    build: Literal["node", "al-soc-mof"] | None
+    lattice_ang: float
+    box_ang: float
+
+
+@dataclass(frozen=True)
+class AimdSource:
+    """One entry of ``alh2.dataset.aimd``.
+
+    drop_ps : equilibration time removed from the start; dt_fs : time between stored frames
+    every : keep every n-th frame; max_frames : cap after that (None: all)
+    labeler : name recorded for these labels (must be the level of theory of `fp_style` to be mixed with it)
+    """
+
+    files: tuple[Path, ...]
+    format: str
+    drop_ps: float
+    dt_fs: float
+    every: int
+    max_frames: int | None
+    temperature_k: float | None
+    labeler: str
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """``alh2.dataset``: the initial data and how the held-out part is split off."""
+
+    aimd: tuple[AimdSource, ...]
+    validation_fraction: float
+    split: Literal["blocks", "random"]
+
+
+@dataclass(frozen=True)
+class BootstrapConfig:
+    """``alh2.bootstrap``: frames labelled before the first training, so that compositions span H2 exchange.
+
+    loadings : numbers of H2 per host cell; frames_per_loading : how many frames each
+    host_snapshots : number of distinct host geometries (taken from the AIMD) shared by those frames
+    displacement_ang : standard deviation of random displacements of guest atoms
+    gas_frames, gas_pair_frames : isolated H2, and H2 pairs, in a cubic box of gas_box_ang
+    label_bare_hosts : also label the bare host of every AIMD frame (interaction target needs it)
+    """
+
+    loadings: tuple[int, ...]
+    frames_per_loading: int
+    host_snapshots: int
+    min_distance_ang: float
+    displacement_ang: float
+    gas_frames: int
+    gas_pair_frames: int
+    gas_box_ang: float
+    label_bare_hosts: bool
+
+
+@dataclass(frozen=True)
+class CommitteeConfig:
+    """A committee of DeePMD models.
+
+    From the DP-GEN keys ``numb_models``, ``default_training_param``, ``training_reuse_*`` for "total" and from
+    ``alh2.interaction`` (same keys, `training_param` deep-merged over the default) for "interaction".
+    reuse_* apply from iteration `reuse_iter` on (None: always from scratch).
+    """
+
+    target: Target
+    n_models: int
+    training_param: DeepmdInput
+    reuse_iter: int | None
+    reuse_start_lr: float
+    reuse_start_pref_e: float
+    reuse_start_pref_f: float
+    reuse_n_steps: int
+    compress: bool
+
+
+@dataclass(frozen=True)
+class MdJob:
+    """One entry of DP-GEN's ``model_devi_jobs`` (MD part): one LAMMPS task per system and temperature.
+
+    sys_idx : indices into ``alh2.systems`` (or ``sys_configs``)
+    """
+
+    sys_idx: tuple[int, ...]
+    temperatures_k: tuple[float, ...]
+    n_steps: int
+    dt_ps: float
+    trj_freq: int
+    thermostat_ps: float
+
+
+@dataclass(frozen=True)
+class GcmcJob:
+    """One entry of ``alh2.gcmc_jobs``: one task per temperature, fugacity and initial loading.
+
+    n_moves : trial moves per task; sample_every : moves between stored frames
+    """
+
+    temperatures_k: tuple[float, ...]
+    fugacities_bar: tuple[float, ...]
+    n_initial: tuple[int, ...]
+    n_moves: int
+    n_equilibration: int
+    sample_every: int
+    max_loading: int
+
+
+@dataclass(frozen=True)
+class ExploreConfig:
+    """Exploration per iteration: iteration i uses entry i, the last entry repeats."""
+
+    md_jobs: tuple[MdJob, ...]
+    gcmc_jobs: tuple[tuple[GcmcJob, ...], ...]
+    loadings: tuple[int, ...]
+    sys_configs: tuple[tuple[Path, ...], ...]
+    mass_amu: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class SelectConfig:
+    """DP-GEN's trust levels (eV/Å) and caps, plus geometric sanity limits.
+
+    f_trust_lo, f_trust_hi : ``model_devi_f_trust_lo/hi``; insertion_trust_lo : eV, GCMC frames whose committee
+    insertion spread exceeds it are candidates too
+    fp_task_max, fp_task_min : per iteration and system
+    """
+
+    f_trust_lo_ev_ang: float
+    f_trust_hi_ev_ang: float
+    insertion_trust_lo_ev: float
+    fp_task_max: int
+    fp_task_min: int
+    min_distance_ang: float
+    h2_bond_max_ang: float
+    framework_bond_stretch: float
+
+
+@dataclass(frozen=True)
+class LabelConfig:
+    """``fp_style`` and its parameters; `params` is passed to the labeler of that name."""
+
+    style: str
+    params: dict[str, Any]
+    timeout_s: float
+
+
+@dataclass(frozen=True)
+class AssessConfig:
+    """``alh2.assess``: held-out insertions labelled each iteration.
+
+    loadings : N of E(N+1) - E(N); per_loading : how many each
+    temperature_k : of the GCMC/MC that draws them
+    """
+
+    loadings: tuple[int, ...]
+    per_loading: int
+    temperature_k: float
+    n_moves_between: int
+
+
+@dataclass(frozen=True)
+class ConvergeConfig:
+    """``alh2.converge``: all limits held for `consecutive` iterations ends the loop; None limit: not asked."""
+
+    accurate_fraction: float | None
+    insertion_spread_ev: float | None
+    force_rmse_ev_ang: float | None
+    insertion_rmse_ev: float | None
+    insertion_mean_ev: float | None
+    consecutive: int
+    max_iterations: int
+
+
+@dataclass(frozen=True)
+class ProductionConfig:
+    """``alh2.production``: what is predicted after convergence."""
+
+    md_temperature_k: float
+    md_loading: int
+    md_steps: int
+    md_dt_ps: float
+    md_sample_every: int
+    isotherm_temperature_k: float
+    pressures_bar: tuple[float, ...]
+    n_moves: int
+    n_equilibration: int
+    n_initial: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ParamConfig:
+    """A whole param file.
+
+    source : path of the file; raw : its parsed content, kept for provenance only
+    """
+
+    source: Path
+    raw: dict[str, Any]
+    seed: int
+    type_map: tuple[str, ...]
+    host: HostConfig
+    dataset: DatasetConfig
+    bootstrap: BootstrapConfig
+    committees: tuple[CommitteeConfig, ...]
+    explore: ExploreConfig
+    select: SelectConfig
+    label: LabelConfig
+    assess: AssessConfig | None
+    converge: ConvergeConfig
+    production: ProductionConfig | None
+
+    def committee(self, target: Target) -> CommitteeConfig | None:
+        """The committee for `target`, None where the file asks for none."""
+        return next((c for c in self.committees if c.target == target), None)
+
+
+@dataclass(frozen=True)
+class StageMachine:
+    """Machine, resources and command of one stage, as dpdispatcher takes them.
+
+    machine, resources : arguments of ``dpdispatcher.Machine.load_from_dict`` / ``Resources.load_from_dict``
+    command : the program ("dp", "lmp", "python -m alh2.label.worker", …)
+    parallel : tasks at a time on this machine (para_deg for local jobs)
+    """
+
+    machine: dict[str, Any]
+    resources: dict[str, Any]
+    command: str
+    parallel: int
+
+
+@dataclass(frozen=True)
+class MachineConfig:
+    """DP-GEN's machine file: ``train``, ``model_devi``, ``fp``, and ``gcmc`` (ours; default: as model_devi)."""
+
+    source: Path
+    train: StageMachine
+    model_devi: StageMachine
+    fp: StageMachine
+    gcmc: StageMachine

@@ -1,0 +1,1 @@
+"""Nouns, units, errors, durable files and random streams shared by every package."""

@@ -1,0 +1,95 @@
+"""Durable files: write a temporary, fsync, rename, fsync the folder. A reader never sees a torn file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from alh2.core.errors import BadInputError
+
+
+def fsync_directory(path: Path) -> None:
+    """Flush the folder entry so that a rename survives a power loss."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def atomic_write_bytes(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` in one step; raises OSError and leaves the old file on failure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tmp = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with open(tmp, "wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(tmp, path)
+    finally:
+        tmp.unlink(missing_ok=True)
+    fsync_directory(path.parent)
+
+
+def atomic_write_text(path: Path, text: str) -> None:
+    """UTF-8 form of :func:`atomic_write_bytes`."""
+    atomic_write_bytes(path, text.encode())
+
+
+def atomic_write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys (same value, same bytes)."""
+    atomic_write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Parsed JSON of `path`; raises BadInputError where it is absent or not JSON."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise BadInputError(
+            str(path), expected="a JSON file", found="no such file", action="check the path"
+        ) from None
+    except ValueError as error:
+        raise BadInputError(
+            str(path), expected="valid JSON", found=str(error), action="mend the file"
+        ) from None
+
+
+def commit_directory(staged: Path, final: Path) -> None:
+    """Rename the finished folder `staged` to `final` after flushing its files.
+
+    Where `final` already exists the staged copy is dropped: the step was done before.
+    """
+    for path in sorted(staged.rglob("*")):
+        if path.is_file():
+            with open(path, "rb") as handle:
+                os.fsync(handle.fileno())
+    if final.exists():
+        shutil.rmtree(staged)
+        return
+    os.rename(staged, final)
+    fsync_directory(final.parent)
+
+
+def digest_bytes(*chunks: bytes) -> str:
+    """32 hex digits of BLAKE2b over length-prefixed `chunks` (so that boundaries count)."""
+    state = hashlib.blake2b(digest_size=16)
+    for chunk in chunks:
+        state.update(len(chunk).to_bytes(8, "little"))
+        state.update(chunk)
+    return state.hexdigest()
+
+
+def digest_files(paths: Iterable[Path]) -> str:
+    """Digest of names and contents of `paths`, in the order given."""
+    chunks: list[bytes] = []
+    for path in paths:
+        chunks += [path.name.encode(), path.read_bytes()]
+    return digest_bytes(*chunks)

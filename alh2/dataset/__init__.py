@@ -1,0 +1,1 @@
+"""Append-only labelled frames, AIMD ingestion, composition checks."""

@@ -1,0 +1,1 @@
+"""Typed tasks and their execution through dpdispatcher."""

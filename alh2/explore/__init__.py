@@ -1,0 +1,1 @@
+"""MD and GCMC exploration tasks."""

@@ -1,0 +1,1 @@
+"""Grand-canonical Monte Carlo; knows nothing of campaigns."""

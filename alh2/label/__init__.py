@@ -1,0 +1,1 @@
+"""Labelers behind one protocol, one file each."""

@@ -1,0 +1,1 @@
+"""Energies for the Monte Carlo engine: any ASE calculator, any DeePMD model."""

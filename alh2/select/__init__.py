@@ -1,0 +1,1 @@
+"""Trust bands, geometric sanity, and the choice of frames to label."""

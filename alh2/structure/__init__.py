@@ -1,0 +1,1 @@
+"""Al-soc-MOF builder, node cluster, H2 loading, open-site detection."""
