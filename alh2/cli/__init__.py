@@ -1,0 +1,22 @@
+"""The ``alh2`` command. Each subcommand parses, calls one function and formats the answer."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from alh2.cli.errors import run_app
+
+app = typer.Typer(
+    name="alh2",
+    help="Active learning of a Deep Potential for H2 in Al-soc-MOF, and predictions with error bars.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Entry point; exit codes: 0 done, 1 a person must decide, 2 bad input, 3 interrupted and resumable."""
+    sys.exit(run_app(app))
