@@ -1,1 +1,1 @@
-"""Radial distribution, adsorption and other observables of trajectories."""
+"""Statistics, radial distributions and adsorbed amounts from trajectories and Monte Carlo series."""

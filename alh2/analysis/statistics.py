@@ -1,0 +1,138 @@
+"""Means with honest standard errors of correlated series (MD properties, Monte Carlo counts)."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+
+MINIMUM_FOR_DETECTION = 20
+"""Shorter series are used whole: no transient can be told from noise in them."""
+
+FAST_FROM = 20_000
+"""Longer series use pymbar's coarser grid of lags."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and its standard error, in the unit of the series.
+
+    standard_error : one standard deviation of the mean; 0 for a series that never changed (nothing can be learnt
+        from it about its error), NaN for a single value
+    n_effective : number of independent values the series is worth; 1 for a constant series
+    n_samples, n_discarded : values used, and values dropped from the start as equilibration
+    """
+
+    mean: float
+    standard_error: float
+    n_effective: float
+    n_samples: int
+    n_discarded: int = 0
+
+
+def mean_and_error(series: Sequence[float] | np.ndarray, *, discard_equilibration: bool = False) -> Estimate:
+    """Mean of a correlated series, with the standard error of that mean.
+
+    With the statistical inefficiency g = 1 + 2 sum_t (1 - t/n) C(t) (Chodera et al., J. Chem. Theory Comput. 2007,
+    3, 26; pymbar.timeseries), the mean of n values with biased sample variance s2 has variance s2 g / (n - g): the
+    minus g undoes the bias of s2, which is itself g/n for a correlated series. g is capped at n/2, so a series that
+    never decorrelates gets its own standard deviation as error rather than none.
+
+    Parameters
+    ----------
+    series : (n,) finite numbers in the order they were sampled
+    discard_equilibration : drop the start that maximises the number of effective samples in the rest
+        (Chodera, J. Chem. Theory Comput. 2016, 12, 1799)
+
+    Raises ValueError on an empty series or on NaN or infinite values.
+    """
+    values = _checked(series)
+    discarded = _equilibration_length(values) if discard_equilibration else 0
+    kept = values[discarded:]
+    n = kept.size
+    mean = float(kept.mean())
+    if n == 1:
+        return Estimate(mean, math.nan, 1.0, 1, discarded)
+    if np.ptp(kept) == 0.0:
+        return Estimate(mean, 0.0, 1.0, n, discarded)
+    inefficiency = min(statistical_inefficiency(kept), n / 2)
+    variance = float(kept.var()) * inefficiency / (n - inefficiency)
+    return Estimate(mean, math.sqrt(variance), n / inefficiency, n, discarded)
+
+
+def block_error(series: Sequence[float] | np.ndarray, *, n_blocks: int = 5) -> Estimate:
+    """Mean and standard error from `n_blocks` contiguous blocks of equal length (a remainder at the start is dropped).
+
+    Right when each block is much longer than the correlation time; :func:`mean_and_error` needs no such choice.
+    Raises ValueError for fewer than 2 blocks or fewer values than blocks.
+    """
+    values = _checked(series)
+    if n_blocks < 2 or values.size < n_blocks:
+        raise ValueError(f"{n_blocks} blocks of {values.size} values: at least 2 blocks and one value in each")
+    length = values.size // n_blocks
+    dropped = values.size - n_blocks * length
+    blocks = values[dropped:].reshape(n_blocks, length).mean(axis=1)
+    error = float(blocks.std(ddof=1)) / math.sqrt(n_blocks)
+    return Estimate(float(blocks.mean()), error, float(n_blocks), n_blocks * length, dropped)
+
+
+def combine_replicas(estimates: Sequence[Estimate]) -> Estimate:
+    """Mean over independent replicas of equal weight.
+
+    The error is the larger of what the replicas say of themselves and what their scatter says, since replicas
+    that are stuck in different places each report a small error. Raises ValueError on an empty list.
+    """
+    if not estimates:
+        raise ValueError("no estimates to combine")
+    if len(estimates) == 1:
+        return estimates[0]
+    means = np.array([e.mean for e in estimates])
+    inner = math.sqrt(float(np.nansum([e.standard_error**2 for e in estimates]))) / means.size
+    outer = float(means.std(ddof=1)) / math.sqrt(means.size)
+    return Estimate(
+        float(means.mean()),
+        max(inner, outer),
+        sum(e.n_effective for e in estimates),
+        sum(e.n_samples for e in estimates),
+        sum(e.n_discarded for e in estimates),
+    )
+
+
+def statistical_inefficiency(series: Sequence[float] | np.ndarray) -> float:
+    """Number of successive values worth one independent value, at least 1; 1 for a constant series.
+
+    Raises ValueError on an empty series or on NaN or infinite values.
+    """
+    values = _checked(series)
+    if values.size < 2 or np.ptp(values) == 0.0:
+        return 1.0
+    return float(_timeseries().statistical_inefficiency(values, fast=values.size > FAST_FROM))
+
+
+def _equilibration_length(values: np.ndarray) -> int:
+    """Number of leading values to drop; 0 for short or constant series."""
+    if values.size < MINIMUM_FOR_DETECTION or np.ptp(values) == 0.0:
+        return 0
+    start, _, _ = _timeseries().detect_equilibration(values, fast=True, nskip=max(1, values.size // 100))
+    return min(int(start), values.size - 2)
+
+
+def _checked(series: Sequence[float] | np.ndarray) -> np.ndarray:
+    values = np.asarray(series, dtype=np.float64).ravel()
+    if values.size == 0:
+        raise ValueError("the series is empty")
+    if not np.all(np.isfinite(values)):
+        raise ValueError(f"the series has {int(np.sum(~np.isfinite(values)))} NaN or infinite values")
+    return values
+
+
+def _timeseries() -> ModuleType:
+    """pymbar.timeseries without the advice it logs on import."""
+    logging.getLogger("pymbar").setLevel(logging.ERROR)
+    from pymbar import timeseries
+
+    return timeseries
