@@ -1,0 +1,89 @@
+"""Worker: energies and forces of a committee on frames.
+
+``python -m alh2.potential.evaluate --models m0.pb m1.pb --frames frames.npz --output out.npz``. The output exists
+only when complete. Exit code 2 and one line on stderr for bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from alh2.core.errors import BadInputError
+from alh2.core.frames import Frame
+from alh2.potential.deeppot import DeepPotEvaluator
+from alh2.potential.frames_npz import load_frames, offsets_of, read_npz, write_npz
+
+
+@dataclass(frozen=True, eq=False)
+class CommitteeEvaluation:
+    """What a committee says of some frames.
+
+    energies_ev : (n_models, n_frames) eV
+    forces_ev_ang : (n_models, total atoms, 3) eV/Å; frame i owns atoms offsets[i]:offsets[i+1]
+    offsets : (n_frames + 1,) int64
+    digests : content digest of each frame, so that an answer cannot be taken for another frame's
+    """
+
+    energies_ev: np.ndarray
+    forces_ev_ang: np.ndarray
+    offsets: np.ndarray
+    digests: tuple[str, ...]
+
+    def frame_forces_ev_ang(self, index: int) -> np.ndarray:
+        """Forces of frame `index`, (n_models, n_atoms, 3), eV/Å."""
+        return self.forces_ev_ang[:, self.offsets[index] : self.offsets[index + 1]]
+
+
+def evaluate_committee(model_files: Sequence[Path], frames: Sequence[Frame]) -> CommitteeEvaluation:
+    """Energies and forces of `frames` by each model, in this process; raises BadInputError as the evaluator does."""
+    energies = np.empty((len(model_files), len(frames)))
+    offsets = offsets_of(frames)
+    forces = np.empty((len(model_files), int(offsets[-1]), 3))
+    for m, model_file in enumerate(model_files):
+        labels = DeepPotEvaluator(model_file).evaluate(frames)
+        energies[m] = [label.energy_ev for label in labels]
+        forces[m] = np.concatenate([np.empty((0, 3)), *(label.forces_ev_ang for label in labels)])
+    return CommitteeEvaluation(energies, forces, offsets, tuple(frame.digest for frame in frames))
+
+
+def save_evaluation(path: Path, evaluation: CommitteeEvaluation) -> None:
+    """Write `evaluation` to `path` in one step."""
+    write_npz(
+        path,
+        energies_ev=evaluation.energies_ev,
+        forces_ev_ang=evaluation.forces_ev_ang,
+        offsets=evaluation.offsets,
+        digests=np.array(evaluation.digests, dtype="U32"),
+    )
+
+
+def load_evaluation(path: Path) -> CommitteeEvaluation:
+    """Evaluation written by the worker; raises BadInputError where `path` is absent or not such a file."""
+    data = read_npz(path, "energies_ev", "forces_ev_ang", "offsets", "digests")
+    digests = tuple(str(digest) for digest in data["digests"])
+    return CommitteeEvaluation(data["energies_ev"], data["forces_ev_ang"], data["offsets"], digests)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line of the worker; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m alh2.potential.evaluate", description=__doc__)
+    parser.add_argument("--models", nargs="+", type=Path, required=True, help="DeePMD model files (.pb)")
+    parser.add_argument("--frames", type=Path, required=True, help="frames.npz written by save_frames")
+    parser.add_argument("--output", type=Path, required=True, help="npz to write")
+    options = parser.parse_args(arguments)
+    try:
+        save_evaluation(options.output, evaluate_committee(options.models, load_frames(options.frames)))
+    except BadInputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
