@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
+import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 
+@contextlib.contextmanager
+def _scratch_home() -> Iterator[Path]:
+    """``$HOME`` is a temporary folder inside the block."""
+    before = os.environ.get("HOME")
+    with tempfile.TemporaryDirectory(prefix="alh2-home-") as scratch:
+        os.environ["HOME"] = scratch
+        try:
+            yield Path(scratch)
+        finally:
+            if before is None:
+                del os.environ["HOME"]
+            else:
+                os.environ["HOME"] = before
+
+
 def import_dpdispatcher() -> ModuleType:
-    """The `dpdispatcher` package, without ``dpdispatcher.log`` in the working directory or lines on stdout.
+    """The `dpdispatcher` package, leaving no log in the working directory, lines on stdout or ``~/.dpdispatcher``.
 
     Its own ``dlog`` module opens the file as it is imported; a stand-in that holds the same logger
     (``logging.getLogger("dpdispatcher")``, silent until a handler is added) takes its place.
+    Its record of failed submissions, a folder in the home directory made at import, is not used here.
     """
     if "dpdispatcher" not in sys.modules:
         logger = logging.getLogger("dpdispatcher")
@@ -23,6 +44,8 @@ def import_dpdispatcher() -> ModuleType:
         stand_in.__dict__["dlog"] = logger
         stand_in.__dict__["__all__"] = ["dlog"]
         sys.modules["dpdispatcher.dlog"] = stand_in
+        with _scratch_home():
+            return importlib.import_module("dpdispatcher")
     return importlib.import_module("dpdispatcher")
 
 
