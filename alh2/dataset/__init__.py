@@ -1,1 +1,1 @@
-"""Append-only labelled frames, AIMD ingestion, composition checks."""
+"""Labelled frames: reading AIMD, the append-only store, checks on what the data determine, first frames."""
