@@ -1,0 +1,83 @@
+"""Where everything of a campaign lies: DP-GEN's layout, plus what DP-GEN does not have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """Paths of a campaign directory. Everything not listed here is derived from task folders."""
+
+    root: Path
+
+    @property
+    def state(self) -> Path:
+        """The one state file."""
+        return self.root / "state.json"
+
+    @property
+    def journal(self) -> Path:
+        """Append-only events."""
+        return self.root / "journal.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        """Lock of the running driver."""
+        return self.root / "driver.lock"
+
+    @property
+    def record(self) -> Path:
+        """DP-GEN's record of finished steps."""
+        return self.root / "record.dpgen"
+
+    @property
+    def bootstrap(self) -> Path:
+        """Initial data: ingestion report, bootstrap labels, host snapshots."""
+        return self.root / "init"
+
+    @property
+    def hosts(self) -> Path:
+        """Host snapshots (frames_npz) that exploration and production use."""
+        return self.bootstrap / "hosts.npz"
+
+    @property
+    def dataset(self) -> Path:
+        """The append-only store."""
+        return self.root / "dataset"
+
+    @property
+    def quarantine(self) -> Path:
+        """Refused labels."""
+        return self.root / "quarantine.jsonl"
+
+    @property
+    def production(self) -> Path:
+        """Production runs."""
+        return self.root / "production"
+
+    @property
+    def report(self) -> Path:
+        """The report's folder."""
+        return self.root / "report"
+
+    def iteration(self, index: int) -> Path:
+        """``iter.NNNNNN``."""
+        return self.root / f"iter.{index:06d}"
+
+    def train(self, index: int) -> Path:
+        """Training folder of an iteration."""
+        return self.iteration(index) / "00.train"
+
+    def explore(self, index: int) -> Path:
+        """Exploration folder of an iteration."""
+        return self.iteration(index) / "01.model_devi"
+
+    def label(self, index: int) -> Path:
+        """Selection and labelling folder of an iteration."""
+        return self.iteration(index) / "02.fp"
+
+    def assess(self, index: int) -> Path:
+        """Assessment folder of an iteration."""
+        return self.iteration(index) / "03.assess"

@@ -1,0 +1,96 @@
+"""The campaign's state: one small file replaced in one step, and a journal of events."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from alh2.core.errors import BadInputError
+from alh2.core.files import atomic_write_json, read_json
+
+Stage = Literal["bootstrap", "train", "explore", "select", "label", "assess", "production", "report", "done"]
+Status = Literal["running", "interrupted", "needs-person", "done"]
+
+
+@dataclass(frozen=True)
+class CampaignState:
+    """What is next.
+
+    stage : the stage to run (or running); iteration : its iteration, 0 during the bootstrap
+    converged : verdict of the last assessment; verdict : the same in words
+    param_digest : digest of the param file the campaign was started with
+    """
+
+    stage: Stage = "bootstrap"
+    iteration: int = 0
+    status: Status = "running"
+    converged: bool = False
+    consecutive: int = 0
+    verdict: str = "not assessed yet"
+    message: str = ""
+    param_digest: str = ""
+
+    def advanced(self, stage: Stage, *, iteration: int | None = None) -> CampaignState:
+        """The state with `stage` next."""
+        return replace(self, stage=stage, iteration=self.iteration if iteration is None else iteration)
+
+
+def load_state(path: Path) -> CampaignState | None:
+    """State in `path`, None before the first write; raises BadInputError where the file is not a state."""
+    if not path.exists():
+        return None
+    try:
+        return CampaignState(**read_json(path))
+    except TypeError as error:
+        raise BadInputError(str(path), expected="an alh2 campaign state", found=str(error)) from None
+
+
+def save_state(path: Path, state: CampaignState) -> None:
+    """Replace the state in one step."""
+    atomic_write_json(path, asdict(state))
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the journal."""
+
+    time_utc: str
+    iteration: int
+    stage: str
+    event: str
+    detail: str
+    wall_s: float | None = None
+
+
+class Journal:
+    """Append-only events, one JSON object a line; a torn last line is ignored when read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, state: CampaignState, event: str, detail: str = "", *, wall_s: float | None = None) -> None:
+        """Append one event and flush it to disk."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        entry = Event(now, state.iteration, state.stage, event, detail, wall_s)
+        line = json.dumps(asdict(entry)) + "\n"
+        torn = self._path.exists() and not self._path.read_bytes().endswith(b"\n") and self._path.stat().st_size > 0
+        with open(self._path, "ab") as handle:
+            handle.write((("\n" if torn else "") + line).encode())
+            handle.flush()
+            os.fsync(handle.fileno())
+
+    def read(self) -> list[Event]:
+        """All whole events."""
+        if not self._path.exists():
+            return []
+        events = []
+        for line in self._path.read_text().splitlines():
+            try:
+                events.append(Event(**json.loads(line)))
+            except ValueError:
+                continue
+        return events

@@ -1,0 +1,113 @@
+"""GCMC exploration: our engine on frozen host snapshots, one task per temperature, fugacity and initial loading."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from alh2.core.explored import ExploredFrame
+from alh2.core.frames import Frame, Provenance
+from alh2.dispatch.tasks import Task, TaskOutcome
+from alh2.explore.gcmc_job import (
+    DEVIATION_FILE,
+    JOB_FILE,
+    RESULT_FILE,
+    SAMPLES_FILE,
+    SERIES_FILE,
+    START_FILE,
+    WORKER_MODULE,
+    GcmcSpec,
+    read_samples,
+    write_job,
+)
+
+GCMC_TIMEOUT_S = 3 * 24 * 3600.0
+DRIVERS = (JOB_FILE, START_FILE)
+
+
+@dataclass(frozen=True, eq=False)
+class GcmcTask:
+    """A prepared Monte Carlo run: its task, where it started, and its settings."""
+
+    task: Task
+    start: Frame
+    spec: GcmcSpec
+
+
+@dataclass(frozen=True)
+class GcmcModels:
+    """Models of an iteration: the one the engine runs with, and the committees asked about the samples."""
+
+    engine: Path
+    force: tuple[Path, ...]
+    insertion: tuple[Path, ...]
+
+
+def prepare_gcmc(
+    work_dir: Path, spec: GcmcSpec, start: Frame, *, models: GcmcModels, base_dir: Path, command: str
+) -> GcmcTask:
+    """Write the input files of one run and return its task; repeatable.
+
+    The model paths of `spec` are filled in from `models`, relative to `work_dir`. `command` is the Python
+    interpreter of the machine file.
+    """
+    work_dir.mkdir(parents=True, exist_ok=True)
+
+    def seen(path: Path) -> str:
+        return os.path.relpath(path, work_dir)
+
+    spec = replace(
+        spec,
+        engine_model=seen(models.engine),
+        force_models=tuple(seen(path) for path in models.force),
+        insertion_models=tuple(seen(path) for path in models.insertion),
+    )
+    write_job(work_dir, spec, start)
+    files = dict.fromkeys(os.path.relpath(path, base_dir) for path in (models.engine, *models.force, *models.insertion))
+    task = Task(
+        work_dir=work_dir,
+        command=f"{command} -m {WORKER_MODULE}",
+        inputs=(*DRIVERS, *files),
+        outputs=(SAMPLES_FILE, DEVIATION_FILE, SERIES_FILE, RESULT_FILE),
+        timeout_s=GCMC_TIMEOUT_S,
+        label=f"GCMC {spec.temperature_k:g} K {spec.fugacity_bar:g} bar"
+        if spec.ensemble == "grand-canonical"
+        else f"MC {spec.temperature_k:g} K {spec.n_initial} H2",
+    )
+    return GcmcTask(task, start, spec)
+
+
+def collect_gcmc(
+    runs: Sequence[GcmcTask], outcomes: Sequence[TaskOutcome], *, iteration: int, source: str = "gcmc"
+) -> list[ExploredFrame]:
+    """Samples of all finished runs with their deviations; a failed run contributes its start as failed (NaN)."""
+    explored: list[ExploredFrame] = []
+    for run, outcome in zip(runs, outcomes, strict=True):
+        name = run.task.work_dir.name
+        origin = f"iter.{iteration:06d}/{run.task.work_dir.parent.name}/{name}"
+        temperature_k = run.spec.temperature_k
+
+        def located(frame: Frame, step: int, origin: str = origin, temperature_k: float = temperature_k) -> Frame:
+            return replace(frame, provenance=Provenance(source, iteration, f"{origin} move {step}", temperature_k))
+
+        if outcome.status != "done":
+            explored.append(ExploredFrame(located(run.start, 0), "gcmc", name, 0, temperature_k, float("nan")))
+            continue
+        samples = read_samples(run.task.work_dir)
+        for frame, step, force, insertion in zip(
+            samples.frames, samples.steps, samples.max_devi_f_ev_ang, samples.devi_insertion_ev, strict=True
+        ):
+            explored.append(
+                ExploredFrame(
+                    located(frame, int(step)),
+                    "gcmc",
+                    name,
+                    int(step),
+                    temperature_k,
+                    float(force),
+                    None if insertion != insertion else float(insertion),
+                )
+            )
+    return explored

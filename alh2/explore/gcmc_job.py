@@ -1,0 +1,127 @@
+"""The files of one Monte Carlo exploration task: what it is asked, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from alh2.core.errors import BadInputError
+from alh2.core.files import atomic_write_json, read_json
+from alh2.core.frames import Frame
+from alh2.potential.frames_npz import load_frames, read_npz, save_frames, write_npz
+
+JOB_FILE = "job.json"
+START_FILE = "start.npz"
+RESULT_FILE = "gcmc.json"
+SAMPLES_FILE = "samples.npz"
+DEVIATION_FILE = "deviation.npz"
+SERIES_FILE = "series.npz"
+WORKER_MODULE = "alh2.explore.gcmc_worker"
+
+
+@dataclass(frozen=True)
+class GcmcSpec:
+    """One Monte Carlo run on a frozen host.
+
+    ensemble : "grand-canonical", or "canonical" (fixed loading: held-out insertions)
+    engine_model : uncompressed model the engine runs with (relative to the task folder)
+    force_models, insertion_models : committees evaluated on the samples; may be empty
+    bond_length_ang : None: the model's own gas-phase minimum
+    max_samples : most frames kept, evenly spread over the run
+    """
+
+    ensemble: Literal["grand-canonical", "canonical"]
+    engine_model: str
+    force_models: tuple[str, ...]
+    insertion_models: tuple[str, ...]
+    temperature_k: float
+    fugacity_bar: float
+    n_initial: int
+    n_moves: int
+    n_equilibration: int
+    sample_every: int
+    max_samples: int
+    max_loading: int | None
+    min_distance_ang: float
+    seed: int
+    bond_length_ang: float | None = None
+
+
+@dataclass(frozen=True)
+class GcmcSummary:
+    """What a run found: ⟨N⟩ ± one standard error, acceptance of each move, and the geometry used."""
+
+    n_adsorbed: float
+    n_adsorbed_error: float
+    n_effective: float
+    energy_ev: float
+    energy_error_ev: float
+    acceptance_insertion: float
+    acceptance_deletion: float
+    acceptance_translation: float
+    acceptance_rotation: float
+    bond_length_ang: float
+    potential: str
+    wall_s: float
+    self_check_drift_ev: float
+
+
+@dataclass(frozen=True, eq=False)
+class GcmcSamples:
+    """Sampled frames and what the committees say of them, arrays (n_samples,).
+
+    max_devi_f_ev_ang : NaN where no force committee was asked; devi_insertion_ev : NaN likewise and at N = 0
+    """
+
+    frames: list[Frame]
+    steps: np.ndarray
+    max_devi_f_ev_ang: np.ndarray
+    devi_insertion_ev: np.ndarray
+
+
+def write_job(directory: Path, spec: GcmcSpec, start: Frame) -> None:
+    """Write the input files of a task: the host with the guests to start from, and the settings."""
+    save_frames(directory / START_FILE, [start])
+    atomic_write_json(directory / JOB_FILE, {"kind": "gcmc", **asdict(spec)})
+
+
+def read_job(directory: Path) -> tuple[GcmcSpec, Frame]:
+    """Settings and start of a task folder; raises BadInputError where they are not such files."""
+    content = read_json(directory / JOB_FILE)
+    content.pop("kind", None)
+    content["force_models"] = tuple(content["force_models"])
+    content["insertion_models"] = tuple(content["insertion_models"])
+    try:
+        spec = GcmcSpec(**content)
+    except TypeError as error:
+        raise BadInputError(str(directory / JOB_FILE), expected="a Monte Carlo job", found=str(error)) from None
+    return spec, load_frames(directory / START_FILE)[0]
+
+
+def write_answer(directory: Path, summary: GcmcSummary, samples: GcmcSamples, n_series: np.ndarray) -> None:
+    """Write the answer; the summary comes last, so that its presence means the answer is whole."""
+    save_frames(directory / SAMPLES_FILE, samples.frames)
+    write_npz(
+        directory / DEVIATION_FILE,
+        steps=samples.steps,
+        max_devi_f_ev_ang=samples.max_devi_f_ev_ang,
+        devi_insertion_ev=samples.devi_insertion_ev,
+    )
+    write_npz(directory / SERIES_FILE, n_adsorbed=np.asarray(n_series))
+    atomic_write_json(directory / RESULT_FILE, asdict(summary))
+
+
+def read_summary(directory: Path) -> GcmcSummary:
+    """⟨N⟩ and acceptance of a finished task."""
+    return GcmcSummary(**read_json(directory / RESULT_FILE))
+
+
+def read_samples(directory: Path) -> GcmcSamples:
+    """Frames and deviations of a finished task."""
+    data = read_npz(directory / DEVIATION_FILE, "steps", "max_devi_f_ev_ang", "devi_insertion_ev")
+    return GcmcSamples(
+        load_frames(directory / SAMPLES_FILE), data["steps"], data["max_devi_f_ev_ang"], data["devi_insertion_ev"]
+    )

@@ -1,0 +1,123 @@
+"""Worker of one Monte Carlo task: ``python -m alh2.explore.gcmc_worker`` in the task folder.
+
+Runs the engine on the frozen host of ``start.npz`` with the settings of ``job.json``, asks the committees about the
+samples and writes the answer. Exit code 2 and one line on stderr for bad input.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from alh2.core.errors import Alh2Error
+from alh2.core.frames import Frame, Provenance
+from alh2.explore.deviation import insertion_spreads, max_force_deviations
+from alh2.explore.gcmc_job import GcmcSamples, GcmcSpec, GcmcSummary, read_job, write_answer
+from alh2.gcmc import GcmcResult, GcmcSettings, MoveWeights, RigidMolecule, simulate
+
+CANONICAL_WEIGHTS = MoveWeights(insertion=0.0, deletion=0.0, translation=50.0, rotation=50.0)
+
+
+def run(directory: Path) -> None:
+    """Run the task of `directory`; raises Alh2Error for bad input and untrustworthy energies."""
+    started = time.monotonic()
+    spec, start = read_job(directory)
+    result, described = _simulate(directory, spec, start)
+    frames, steps = _frames(result, start, spec)
+    samples = GcmcSamples(
+        frames,
+        steps,
+        max_force_deviations([directory / name for name in spec.force_models], frames),
+        insertion_spreads([directory / name for name in spec.insertion_models], frames),
+    )
+    summary = _summary(result, described, time.monotonic() - started)
+    write_answer(directory, summary, samples, result.n_adsorbed)
+
+
+def _simulate(directory: Path, spec: GcmcSpec, start: Frame) -> tuple[GcmcResult, str]:
+    from ase import Atoms
+
+    from alh2.potential.load import load_potential
+
+    potential = load_potential(directory / spec.engine_model)
+    framework = Atoms(start.symbols[: start.n_host], start.positions_ang[: start.n_host], cell=start.cell_ang, pbc=True)
+    guests = start.positions_ang[start.n_host :].reshape(-1, 2, 3)
+    missing = max(0, spec.n_initial - len(guests))
+    settings = GcmcSettings(
+        move_weights=MoveWeights() if spec.ensemble == "grand-canonical" else CANONICAL_WEIGHTS,
+        n_equilibration=spec.n_equilibration,
+        sample_every=spec.sample_every,
+        max_frames=spec.max_samples,
+        max_molecules=spec.max_loading,
+        initial_guests_ang=guests if len(guests) else None,
+        min_distance_ang=spec.min_distance_ang,
+    )
+    result = simulate(
+        framework,
+        RigidMolecule.h2(bond_length_ang=spec.bond_length_ang),
+        potential,
+        temperature_k=spec.temperature_k,
+        fugacity_bar=spec.fugacity_bar,
+        n_moves=spec.n_moves,
+        seed=spec.seed,
+        n_initial=missing,
+        settings=settings,
+    )
+    return result, potential.describe()
+
+
+def _frames(result: GcmcResult, start: Frame, spec: GcmcSpec) -> tuple[list[Frame], np.ndarray]:
+    host = start.bare_host()
+    frames = []
+    for sample in result.frames:
+        guests = np.asarray(sample.guests_ang).reshape(-1, 3)
+        frames.append(
+            Frame(
+                host.symbols + ("H",) * len(guests),
+                np.concatenate([host.positions_ang, guests]),
+                host.cell_ang,
+                host.n_host,
+                host.host_id,
+                Provenance("gcmc", -1, f"move {sample.move}", spec.temperature_k),
+            )
+        )
+    return frames, np.array([sample.move for sample in result.frames], dtype=np.int64)
+
+
+def _summary(result: GcmcResult, described: str, wall_s: float) -> GcmcSummary:
+    from alh2.gcmc.statistics import mean_and_error
+
+    n = result.n_adsorbed_estimate
+    energy = mean_and_error(result.adsorption_energy_ev)
+    return GcmcSummary(
+        n_adsorbed=n.mean,
+        n_adsorbed_error=n.standard_error,
+        n_effective=n.n_effective,
+        energy_ev=energy.mean,
+        energy_error_ev=energy.standard_error,
+        acceptance_insertion=result.acceptance["insertion"].ratio,
+        acceptance_deletion=result.acceptance["deletion"].ratio,
+        acceptance_translation=result.acceptance["translation"].ratio,
+        acceptance_rotation=result.acceptance["rotation"].ratio,
+        bond_length_ang=float(result.adsorbate.bond_length_ang or 0.0),
+        potential=described,
+        wall_s=wall_s,
+        self_check_drift_ev=float(result.max_energy_drift_ev or 0.0),
+    )
+
+
+def main() -> int:
+    """Run in the current folder; returns the exit code."""
+    try:
+        run(Path("."))
+    except Alh2Error as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

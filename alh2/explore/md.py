@@ -1,0 +1,132 @@
+"""MD exploration: one LAMMPS task per system and temperature, with the committee's deviation on the fly."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from alh2.config.model import MdJob
+from alh2.core.errors import BadInputError
+from alh2.core.explored import ExploredFrame
+from alh2.core.files import atomic_write_json, atomic_write_text
+from alh2.core.frames import Frame, Provenance
+from alh2.core.random_streams import seed_for
+from alh2.dispatch.tasks import Task, TaskOutcome
+from alh2.explore.lammps import (
+    CONF_FILE,
+    DEVIATION_FILE,
+    INPUT_FILE,
+    TRAJECTORY_FILE,
+    NvtRun,
+    nvt_input,
+    read_deviation,
+    read_trajectory,
+    write_conf,
+)
+
+MD_TIMEOUT_S = 3 * 24 * 3600.0
+
+
+@dataclass(frozen=True, eq=False)
+class MdTask:
+    """A prepared MD run: its task, where it started, and its temperature."""
+
+    task: Task
+    start: Frame
+    temperature_k: float
+
+
+@dataclass(frozen=True)
+class MdSetting:
+    """What all MD tasks of an iteration share.
+
+    directory : ``01.model_devi``; graphs : models of the committee; command : ``lmp``
+    """
+
+    directory: Path
+    iteration: int
+    graphs: tuple[Path, ...]
+    type_map: tuple[str, ...]
+    masses_amu: tuple[float, ...]
+    root_seed: int
+    command: str
+
+
+def prepare_md(
+    setting: MdSetting, job: MdJob, system: int, temperature_k: float, start: Frame, *, index: int
+) -> MdTask:
+    """Write ``task.SSS.NNNNNN`` (system, running number) and return its task; repeatable."""
+    work_dir = setting.directory / f"task.{system:03d}.{index:06d}"
+    work_dir.mkdir(parents=True, exist_ok=True)
+    run = NvtRun(
+        models=tuple(os.path.relpath(graph, work_dir) for graph in setting.graphs),
+        type_map=setting.type_map,
+        temperature_k=temperature_k,
+        n_steps=job.n_steps,
+        dt_ps=job.dt_ps,
+        thermostat_ps=job.thermostat_ps,
+        every=job.trj_freq,
+        seed=seed_for(setting.root_seed, "md", setting.iteration, system, index),
+        masses_amu=setting.masses_amu,
+    )
+    write_conf(start, work_dir / CONF_FILE, type_map=setting.type_map)
+    atomic_write_text(work_dir / INPUT_FILE, nvt_input(run))
+    atomic_write_json(
+        work_dir / "job.json",
+        {"kind": "md", "temps": temperature_k, "n_h2": start.n_h2, "host": start.host_id, "n_steps": job.n_steps},
+    )
+    graphs = [os.path.relpath(graph, setting.directory) for graph in setting.graphs]
+    task = Task(
+        work_dir=work_dir,
+        command=f"{setting.command} -i {INPUT_FILE} -log log.lammps -screen none",
+        inputs=(INPUT_FILE, CONF_FILE, *graphs),
+        outputs=(TRAJECTORY_FILE, DEVIATION_FILE) if len(setting.graphs) > 1 else (TRAJECTORY_FILE,),
+        timeout_s=MD_TIMEOUT_S,
+        label=f"MD {start.n_h2} H2 {temperature_k:g} K",
+    )
+    return MdTask(task, start, temperature_k)
+
+
+def collect_md(setting: MdSetting, runs: Sequence[MdTask], outcomes: Sequence[TaskOutcome]) -> list[ExploredFrame]:
+    """All frames of all runs with their deviations.
+
+    A run that exploded is exploration's answer: the frames it wrote count, those without a deviation as NaN
+    (failed), and a run that left no frame contributes its start frame as failed.
+    """
+    explored: list[ExploredFrame] = []
+    for run, outcome in zip(runs, outcomes, strict=True):
+        explored += _collect_one(setting, run, outcome)
+    return explored
+
+
+def _collect_one(setting: MdSetting, run: MdTask, outcome: TaskOutcome) -> list[ExploredFrame]:
+    name = run.task.work_dir.name
+    origin = f"iter.{setting.iteration:06d}/{setting.directory.name}/{name}"
+    try:
+        deviations = read_deviation(run.task.work_dir / DEVIATION_FILE)
+    except BadInputError:
+        if outcome.status == "done":
+            raise
+        deviations = {}
+    frames = [
+        ExploredFrame(
+            frame=replace(
+                frame, provenance=Provenance("md", setting.iteration, f"{origin} step {step}", run.temperature_k)
+            ),
+            kind="md",
+            task=name,
+            step=step,
+            temperature_k=run.temperature_k,
+            max_devi_f_ev_ang=deviations.get(step, math.nan),
+        )
+        for step, frame in read_trajectory(run.task.work_dir / TRAJECTORY_FILE, run.start)
+    ]
+    if frames or outcome.status == "done":
+        return frames
+    start = replace(run.start, provenance=Provenance("md", setting.iteration, f"{origin} step 0", run.temperature_k))
+    return [ExploredFrame(start, "md", name, 0, run.temperature_k, math.nan)]
+
+

@@ -1,0 +1,189 @@
+"""Training of a committee: tasks, retries with another seed, and the models they leave.
+
+Preparing and collecting never submit; `train_committees` runs them through dispatch.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from alh2.config.model import CommitteeConfig, StageMachine
+from alh2.core.errors import BadInputError, NeedsPersonError
+from alh2.core.files import atomic_write_json, read_json
+from alh2.core.random_streams import seed_for
+from alh2.dispatch.run import run_tasks
+from alh2.dispatch.tasks import Progress, Task, TaskOutcome
+from alh2.train.inputs import deepmd_input
+from alh2.train.lcurve import read_lcurve
+from alh2.train.members import CHECKPOINT_SUFFIXES, Member, members
+
+TRAIN_TIMEOUT_S = 7 * 24 * 3600.0
+MAX_ATTEMPTS = 3
+MODEL_FILES = ("frozen_model.pb", "lcurve.out")
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What one iteration trains.
+
+    data : exported systems per committee (absolute paths below `train_dir`)
+    previous_train_dir : ``00.train`` of the iteration before, None at the first
+    """
+
+    train_dir: Path
+    iteration: int
+    committees: tuple[CommitteeConfig, ...]
+    data: tuple[tuple[Path, ...], ...]
+    previous_train_dir: Path | None
+    type_map: tuple[str, ...]
+    root_seed: int
+
+
+def reuses(committee: CommitteeConfig, iteration: int, previous_train_dir: Path | None) -> bool:
+    """Whether `iteration` starts from the weights of the one before (DP-GEN's ``training_reuse_iter``)."""
+    return previous_train_dir is not None and committee.reuse_iter is not None and iteration >= committee.reuse_iter
+
+
+def training_command(dp: str, *, reuse: bool, compress: bool) -> str:
+    """Shell line that trains, freezes and, where asked, compresses one member in its folder."""
+    start = " --init-model old/model.ckpt" if reuse else ""
+    steps = [f"{dp} train input.json --skip-neighbor-stat{start}", f"{dp} freeze -o frozen_model.pb"]
+    if compress:
+        steps.append(f"{dp} compress -i frozen_model.pb -o frozen_model_compressed.pb -t input.json")
+    return " && ".join(steps)
+
+
+def prepare_member(
+    plan: TrainingPlan, committee: CommitteeConfig, data: Sequence[Path], member: Member, *, attempt: int, dp: str
+) -> Task:
+    """Write the input of `member` and return its task; the same arguments always give the same bytes."""
+    work_dir = member.work_dir
+    work_dir.mkdir(parents=True, exist_ok=True)
+    reuse = reuses(committee, plan.iteration, plan.previous_train_dir) and attempt == 0
+    seed = seed_for(plan.root_seed, "train", plan.iteration, member.target, member.index, attempt)
+    systems = [os.path.relpath(path, work_dir) for path in data]
+    content = deepmd_input(committee, systems, type_map=plan.type_map, seed=seed, reuse=reuse)
+    atomic_write_json(work_dir / "input.json", content)
+    inputs = ["input.json"]
+    if reuse:
+        assert plan.previous_train_dir is not None
+        inputs += _link_checkpoint(Member(plan.previous_train_dir, member.target, member.index), work_dir)
+    inputs += [os.path.relpath(file, plan.train_dir) for path in data for file in sorted(path.rglob("*")) if file.is_file()]
+    outputs = [*MODEL_FILES, *(f"model.ckpt{suffix}" for suffix in CHECKPOINT_SUFFIXES)]
+    if committee.compress:
+        outputs.append("frozen_model_compressed.pb")
+    return Task(
+        work_dir=work_dir,
+        command=training_command(dp, reuse=reuse, compress=committee.compress),
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        timeout_s=TRAIN_TIMEOUT_S,
+        label=f"train {member.target} {member.index}",
+    )
+
+
+def _link_checkpoint(old: Member, work_dir: Path) -> list[str]:
+    """Copy the checkpoint of `old` into ``work_dir/old``; DeePMD wants all three files beside each other."""
+    target = work_dir / "old"
+    target.mkdir(exist_ok=True)
+    names = []
+    for suffix in CHECKPOINT_SUFFIXES:
+        source = old.checkpoint.with_name(f"model.ckpt{suffix}")
+        if not source.is_file():
+            raise BadInputError(
+                str(source),
+                expected="the checkpoint of the previous iteration",
+                found="no such file",
+                action="restore it, or set training_reuse_iter to null to train from scratch",
+            )
+        destination = target / source.name
+        if not destination.exists() or destination.stat().st_size != source.stat().st_size:
+            partial = destination.with_suffix(".partial")
+            shutil.copyfile(source, partial)
+            os.replace(partial, destination)
+        names.append(f"old/{source.name}")
+    return names
+
+
+def member_failure(member: Member, outcome: TaskOutcome) -> str | None:
+    """Why a finished training cannot be used, None where it can."""
+    if outcome.status != "done":
+        return f"{outcome.status}: {outcome.message}"
+    curve = read_lcurve(member.lcurve)
+    if not curve.finite:
+        return "lcurve.out has NaN or infinite errors (the training diverged)"
+    return None
+
+
+def train_committees(
+    plan: TrainingPlan, machine: StageMachine, *, on_progress: Callable[[Progress], None] | None = None
+) -> list[Member]:
+    """Train all members of all committees, two-level retry: a diverged member is trained again with another seed.
+
+    Raises NeedsPersonError naming the members that failed MAX_ATTEMPTS times.
+    """
+    jobs = [
+        (committee, data, member)
+        for committee, data in zip(plan.committees, plan.data, strict=True)
+        for member in members(plan.train_dir, committee.target, committee.n_models)
+    ]
+    attempts = _Attempts(plan.train_dir / "attempts.json")
+    while True:
+        tasks = [
+            prepare_member(plan, committee, data, member, attempt=attempts.of(member), dp=machine.command)
+            for committee, data, member in jobs
+        ]
+        outcomes = run_tasks(
+            tasks,
+            machine=machine,
+            base_dir=plan.train_dir,
+            name=f"train.{plan.iteration:06d}",
+            on_progress=on_progress,
+        )
+        failures = {
+            member.work_dir.name: (member, reason)
+            for (_, _, member), outcome in zip(jobs, outcomes, strict=True)
+            if (reason := member_failure(member, outcome)) is not None
+        }
+        if not failures:
+            break
+        exhausted = [f"{name}: {reason}" for name, (member, reason) in failures.items() if attempts.of(member) + 1 >= MAX_ATTEMPTS]
+        if exhausted:
+            raise NeedsPersonError(
+                f"training failed {MAX_ATTEMPTS} times with different seeds in {plan.train_dir}: " + "; ".join(exhausted)
+            )
+        for member, _reason in failures.values():
+            attempts.increase(member)
+    for committee, _, member in jobs:
+        _publish_graph(member, compressed=committee.compress)
+    return [member for _, _, member in jobs]
+
+
+class _Attempts:
+    """Number of failed trainings per member, kept on disk so that a resumed campaign uses the same seeds."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._counts: dict[str, int] = read_json(path) if path.exists() else {}
+
+    def of(self, member: Member) -> int:
+        """Attempts that failed so far."""
+        return self._counts.get(member.work_dir.name, 0)
+
+    def increase(self, member: Member) -> None:
+        """Record one more failure."""
+        self._counts[member.work_dir.name] = self.of(member) + 1
+        atomic_write_json(self._path, self._counts)
+
+
+def _publish_graph(member: Member, *, compressed: bool) -> None:
+    """Point ``graph.NNN.pb`` at the model exploration uses (relative link, replaced in one step)."""
+    name = "frozen_model_compressed.pb" if compressed else "frozen_model.pb"
+    temporary = member.graph.with_suffix(".tmp")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(f"{member.work_dir.name}/{name}")
+    os.replace(temporary, member.graph)

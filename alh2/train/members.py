@@ -1,0 +1,56 @@
+"""Committee members as files: folder names, models, and where the weights to start from are.
+
+The total committee keeps DP-GEN's names (``000``, ``graph.000.pb``); the interaction committee has a prefix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from alh2.core.frames import Target
+
+CHECKPOINT_SUFFIXES = (".meta", ".index", ".data-00000-of-00001")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of a committee in an iteration's ``00.train`` folder."""
+
+    train_dir: Path
+    target: Target
+    index: int
+
+    @property
+    def _prefix(self) -> str:
+        return "" if self.target == "total" else f"{self.target}."
+
+    @property
+    def work_dir(self) -> Path:
+        """Folder the member is trained in."""
+        return self.train_dir / f"{self._prefix}{self.index:03d}"
+
+    @property
+    def frozen(self) -> Path:
+        """Frozen model with the full embedding nets (read by the incremental energies)."""
+        return self.work_dir / "frozen_model.pb"
+
+    @property
+    def graph(self) -> Path:
+        """The model exploration uses (compressed where asked for), DP-GEN's ``graph.NNN.pb``."""
+        return self.train_dir / f"{self._prefix}graph.{self.index:03d}.pb"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Prefix of the checkpoint files."""
+        return self.work_dir / "model.ckpt"
+
+    @property
+    def lcurve(self) -> Path:
+        """Training errors over steps."""
+        return self.work_dir / "lcurve.out"
+
+
+def members(train_dir: Path, target: Target, n_models: int) -> list[Member]:
+    """All members of the committee for `target`."""
+    return [Member(train_dir, target, index) for index in range(n_models)]
