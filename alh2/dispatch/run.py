@@ -1,0 +1,212 @@
+"""Run tasks on a machine, each exactly once: finished ones are never run again, running ones are attached to."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from alh2.config.model import StageMachine
+from alh2.dispatch.engine import Engine, Placement, log_to, open_engine, place
+from alh2.dispatch.plan import Entry, Layout, Plan, make_plan, recall, remember
+from alh2.dispatch.tasks import DigestCache, Task, TaskOutcome, last_lines, recorded_outcome, task_digest
+
+_POLL_LOCAL_S = 0.2
+_POLL_REMOTE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """State of a run.
+
+    n_done, n_failed : tasks with a result (a timeout counts as failed); n_reused : of these, finished before this call
+    elapsed_s : since this call began
+    """
+
+    name: str
+    n_total: int
+    n_done: int
+    n_failed: int
+    n_reused: int
+    elapsed_s: float
+
+
+@dataclass
+class _Run:
+    layout: Layout
+    placement: Placement
+    parallel: int
+    entries: list[Entry]
+    poll_s: float
+    on_progress: Callable[[Progress], None] | None
+    n_reused: int = 0
+    started: float = 0.0
+    given_up: str = ""
+
+    def recorded(self, entry: Entry) -> tuple[TaskOutcome, int] | None:
+        return recorded_outcome(entry.task, entry.digest, self.layout.base_dir)
+
+    def waits(self, entry: Entry, attempt: int) -> bool:
+        """Whether `entry` still has to run for everything up to `attempt` to be over."""
+        known = self.recorded(entry)
+        return known is None or (known[0].status != "done" and known[1] < attempt)
+
+    def report(self, n_in_finished_jobs: int = 0) -> None:
+        if self.on_progress is None:
+            return
+        known = [found[0].status for found in map(self.recorded, self.entries) if found]
+        n_done = known.count("done")
+        n_failed = len(known) - n_done
+        n_done = max(n_done, min(n_in_finished_jobs + self.n_reused, len(self.entries) - n_failed))
+        elapsed_s = time.monotonic() - self.started
+        self.on_progress(Progress(self.layout.name, len(self.entries), n_done, n_failed, self.n_reused, elapsed_s))
+
+
+def run_tasks(
+    tasks: Sequence[Task],
+    *,
+    machine: StageMachine,
+    base_dir: Path,
+    name: str,
+    on_progress: Callable[[Progress], None] | None = None,
+    poll_s: float | None = None,
+    retries: int = 0,
+) -> list[TaskOutcome]:
+    """Run `tasks` on `machine` and return their outcomes in the same order; a failed task is an outcome, not an error.
+
+    A task whose digest is recorded as ended is not run again (a success whose outputs are gone is). Where an
+    earlier call was interrupted, by whatever means, the same call attaches to its jobs. KeyboardInterrupt and
+    other exceptions pass through while jobs go on. Jobs that get lost (killed, machine restarted) are submitted
+    again a few times with growing waits; after that their unfinished tasks are "failed" with no exit code.
+
+    Parameters
+    ----------
+    base_dir : folder that relative paths refer to; job scripts and dpdispatcher's state and log live below
+        ``base_dir/.dispatch``
+    name : of this run, unique in `base_dir`; two runs of one name never run at a time on the local machine
+    poll_s : time between looks, default 0.2 s for local jobs, 10 s for schedulers
+    retries : how often tasks that failed are run again
+
+    Raises
+    ------
+    BadInputError : an input is absent, two tasks share a folder, an output leaves its folder, a root is missing
+    Alh2Error : the scheduler cannot be reached for long
+    """
+    layout = Layout(Path(base_dir).resolve(), name.replace("/", "_"))
+    placement = place(machine, layout.base_dir)
+    default_poll_s = _POLL_LOCAL_S if placement.local else _POLL_REMOTE_S
+    entries = _with_digests(tasks, layout)
+    run = _Run(layout, placement, machine.parallel, entries, poll_s or default_poll_s, on_progress)
+    run.started = time.monotonic()
+    run.n_reused = sum(run.recorded(entry) is not None for entry in entries)
+    run.report()
+    last = recall(layout, entries)
+    first = last[0] if last and last[0] <= retries + 1 else 1
+    for attempt in range(first, retries + 2):
+        waiting = [entry for entry in entries if run.waits(entry, attempt)]
+        if waiting:
+            again = last[1] if last and last[0] == attempt else []
+            keys = {layout.key(entry.task) for entry in again}
+            covered = all(layout.key(entry.task) in keys for entry in waiting)
+            _round(run, again if covered else waiting, attempt)
+    if not any(run.waits(entry, 1) for entry in entries):
+        shutil.rmtree(layout.control, ignore_errors=True)
+    return [_outcome(run, entry) for entry in entries]
+
+
+def _with_digests(tasks: Sequence[Task], layout: Layout) -> list[Entry]:
+    cache = DigestCache()
+    entries = [Entry(task, task_digest(task, layout.base_dir, cache=cache)) for task in tasks]
+    folders = {layout.key(task) for task in tasks}
+    if len(folders) != len(tasks):
+        raise ValueError(f"{len(tasks)} tasks in {len(folders)} folders: each task needs its own")
+    return entries
+
+
+def _outcome(run: _Run, entry: Entry) -> TaskOutcome:
+    known = run.recorded(entry)
+    if known is not None:
+        return known[0]
+    said = last_lines(entry.task.folder(run.layout.base_dir))
+    reason = run.given_up or "its job ended without a result"
+    return TaskOutcome(entry.task, "failed", None, f"{reason}: {said}" if said else reason, 0.0)
+
+
+def _round(run: _Run, chosen: list[Entry], attempt: int) -> None:
+    """Submit `chosen` or attach to their jobs, and wait until all are over."""
+    control = run.layout.control
+    control.mkdir(parents=True, exist_ok=True)
+    remember(run.layout, chosen, attempt)
+    plan = make_plan(chosen, layout=run.layout, placement=run.placement, parallel=run.parallel, attempt=attempt)
+    with log_to(control.parent / "dpdispatcher.log"):
+        engine = open_engine(plan.placement, plan.jobs, plan.work_base)
+        engine.start()
+        if not engine.open_jobs():
+            engine.fetch()
+            if any(run.waits(entry, attempt) for entry in chosen):
+                engine.reopen_finished()
+        with _saved_on_exit(engine):
+            _wait(run, engine, plan, attempt)
+        run.given_up = "; ".join(engine.given_up())
+        _finish(run, engine, plan, attempt)
+
+
+@contextlib.contextmanager
+def _saved_on_exit(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            engine.save()
+
+
+def _wait(run: _Run, engine: Engine, plan: Plan, attempt: int) -> None:
+    """Look until every task has a record or every job is over."""
+    waiting = [entry for group in plan.members for entry in group]
+    look_s = max(run.poll_s, 0.5) if run.placement.local else run.poll_s
+    next_look = 0.0
+    while True:
+        begun = time.monotonic()
+        n_before = len(waiting)
+        waiting = [entry for entry in waiting if run.waits(entry, attempt)]
+        if len(waiting) != n_before:
+            run.report()
+        if not waiting:
+            return
+        if begun >= next_look:
+            engine.look()
+            next_look = begun + look_s
+            if not engine.open_jobs():
+                return
+            if not run.placement.in_place:
+                _report_jobs(run, engine, plan)
+        time.sleep(max(run.poll_s, 10.0 * (time.monotonic() - begun)))
+
+
+def _report_jobs(run: _Run, engine: Engine, plan: Plan) -> None:
+    """Progress where results come back only at the end: tasks of finished jobs."""
+    finished = engine.finished_commands()
+    run.report(sum(len(group) for job, group in zip(plan.jobs, plan.members, strict=True) if job.command in finished))
+
+
+def _finish(run: _Run, engine: Engine, plan: Plan, attempt: int) -> None:
+    """Let jobs write their last tags, bring results back, remove what is no longer needed."""
+    pause_s, until = (0.01, 5.0) if run.placement.local else (run.poll_s, 60.0)
+    deadline = time.monotonic() + until
+    while engine.open_jobs() and time.monotonic() < deadline:
+        engine.look()
+        time.sleep(pause_s)
+    engine.fetch()
+    entries = [entry for group in plan.members for entry in group]
+    if not run.placement.local:
+        for _ in range(5):  # a shared file system may show new files late
+            if not any(run.waits(entry, attempt) for entry in entries):
+                break
+            time.sleep(1.0)
+    if not any(run.waits(entry, attempt) for entry in entries) and not engine.open_jobs():
+        engine.clean_remote()
+        shutil.rmtree(run.layout.control, ignore_errors=True)
+    run.report()
