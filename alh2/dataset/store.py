@@ -92,11 +92,14 @@ class DatasetStore:
         Everything is checked before anything is written. Raises BadInputError for elements outside the type map,
         another atom order than the system has, values that are not finite, or labels of another labeler.
         """
+        self.check(frames, name=name)
+        self.append_host_labels(_hosts_of(frames), name=name)
         pairs = [(f.frame, f.label) for f in frames]
-        hosts = [(f.frame.bare_host(), f.host_label) for f in frames if f.host_label is not None and f.frame.n_h2]
-        self._check([*pairs, *[(h, lab) for h, lab in hosts if lab]], name)
-        self.append_host_labels([(h, lab) for h, lab in hosts if lab], name=name)
         return self._append(pairs, folder=split, known=self.digests(), name=name, once=True)
+
+    def check(self, frames: Sequence[LabelledFrame], *, name: str) -> None:
+        """Raise BadInputError, as `append` would, where `frames` do not fit this store; writes nothing."""
+        self._check([(f.frame, f.label) for f in frames] + _hosts_of(frames), name)
 
     def append_host_labels(self, labels: Iterable[tuple[Frame, Label]], *, name: str) -> int:
         """Store labels of bare hosts; returns how many were new. Hosts that have a label are skipped.
@@ -173,8 +176,8 @@ class DatasetStore:
             n_interaction=sum(not r.n_host or r.host_digest in hosts for r in records),
         )
 
-    def _systems(self, folder: str) -> list[Path]:
-        return sorted(path for path in (self.root / folder).glob("*") if path.is_dir())
+    def _systems(self, folder: str, pattern: str = "*") -> list[Path]:
+        return sorted(path for path in (self.root / folder).glob(pattern) if path.is_dir())
 
     def _records(self, folder: str) -> list[FrameRecord]:
         return [r for system in self._systems(folder) for each in set_folders(system) for r in read_records(each)]
@@ -202,15 +205,16 @@ class DatasetStore:
                     where, expected="labels of one level of theory", found=" and ".join(sorted(labelers)),
                     action="give the same labeler name to labels that may be mixed, else keep two datasets",
                 )  # fmt: skip
-            system = system_name(frame)
-            if system not in orders:
-                stored = [path for part in (*SPLITS, HOSTS) if (path := self.root / part / system).is_dir()]
-                orders[system] = read_symbols(stored[0], self.type_map) if stored else frame.symbols
-            if orders[system] != frame.symbols:
-                at = next(i for i, (a, b) in enumerate(zip(orders[system], frame.symbols, strict=True)) if a != b)
+            host = system_name(frame).rsplit(".", 1)[0]
+            symbols = frame.symbols[: frame.n_host]
+            if host not in orders:
+                stored = [path for part in (*SPLITS, HOSTS) for path in self._systems(part, f"{host}.h2_*")]
+                orders[host] = read_symbols(stored[0], self.type_map)[: frame.n_host] if stored else symbols
+            if orders[host] != symbols:
+                at = next(i for i, (a, b) in enumerate(zip(orders[host], symbols, strict=True)) if a != b)
                 raise BadInputError(
-                    where, expected=f"atom {at + 1} to be {orders[system][at]} as in system {system}",
-                    found=frame.symbols[at], action="bring the atoms of the host into the same order",
+                    where, expected=f"atom {at + 1} to be {orders[host][at]} as in the other frames of {host}",
+                    found=symbols[at], action="bring the atoms of the host into the same order",
                 )  # fmt: skip
 
     def _append(
@@ -251,3 +255,16 @@ class DatasetStore:
             pid = path.name.split(".")[0]
             if pid.isdigit() and int(pid) != os.getpid() and not Path(f"/proc/{pid}").exists():
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _hosts_of(frames: Sequence[LabelledFrame]) -> list[tuple[Frame, Label]]:
+    """Bare hosts and their labels that `frames` carry, each host once."""
+    seen: set[str] = set()
+    pairs = []
+    for labelled in frames:
+        if labelled.host_label is not None and labelled.frame.n_host and labelled.frame.n_h2:
+            host = labelled.frame.bare_host()
+            if host.digest not in seen:
+                seen.add(host.digest)
+                pairs.append((host, labelled.host_label))
+    return pairs

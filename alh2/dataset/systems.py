@@ -114,9 +114,7 @@ def write_set(folder: Path, pairs: Sequence[tuple[Frame, Label]], *, append: str
 def record_of(frame: Frame, label: Label, *, append: str) -> FrameRecord:
     """The record of `frame`."""
     host_digest = frame.bare_host().digest if frame.n_host else ""
-    return FrameRecord(
-        append, frame.digest, host_digest, label.labeler, frame.host_id, frame.n_host, frame.provenance
-    )
+    return FrameRecord(append, frame.digest, host_digest, label.labeler, frame.host_id, frame.n_host, frame.provenance)
 
 
 def read_symbols(system: Path, type_map: tuple[str, ...]) -> tuple[str, ...]:
