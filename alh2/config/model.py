@@ -154,6 +154,7 @@ class SelectConfig:
     f_trust_lo, f_trust_hi : ``model_devi_f_trust_lo/hi``; insertion_trust_lo : eV, GCMC frames whose committee
     insertion spread exceeds it are candidates too
     fp_task_max, fp_task_min : per iteration and system
+    f_trust_per_system : (lo, hi) for each index of ``sys_configs`` where the file gives lists; () otherwise
     """
 
     f_trust_lo_ev_ang: float
@@ -164,6 +165,13 @@ class SelectConfig:
     min_distance_ang: float
     h2_bond_max_ang: float
     framework_bond_stretch: float
+    f_trust_per_system: tuple[tuple[float, float], ...] = ()
+
+    def f_trust(self, system: int | None = None) -> tuple[float, float]:
+        """Trust levels (lo, hi), eV/Å, of a system; of all systems where the file does not tell them apart."""
+        if system is not None and self.f_trust_per_system:
+            return self.f_trust_per_system[system]
+        return self.f_trust_lo_ev_ang, self.f_trust_hi_ev_ang
 
 
 @dataclass(frozen=True)
@@ -222,6 +230,7 @@ class ProductionConfig:
 class ParamConfig:
     """A whole param file.
 
+    host : None where the file names none (a stock DP-GEN file: systems come from ``sys_configs`` alone)
     source : path of the file; raw : its parsed content, kept for provenance only
     """
 
@@ -229,7 +238,7 @@ class ParamConfig:
     raw: dict[str, Any]
     seed: int
     type_map: tuple[str, ...]
-    host: HostConfig
+    host: HostConfig | None
     dataset: DatasetConfig
     bootstrap: BootstrapConfig
     committees: tuple[CommitteeConfig, ...]
@@ -252,12 +261,15 @@ class StageMachine:
     machine, resources : arguments of ``dpdispatcher.Machine.load_from_dict`` / ``Resources.load_from_dict``
     command : the program ("dp", "lmp", "python -m alh2.label.worker", …)
     parallel : tasks at a time on this machine (para_deg for local jobs)
+    user_forward_files, user_backward_files : DP-GEN's keys, files that travel with each task
     """
 
     machine: dict[str, Any]
     resources: dict[str, Any]
     command: str
     parallel: int
+    user_forward_files: tuple[str, ...] = ()
+    user_backward_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,55 @@
+"""Finding the programs that a machine file names.
+
+The folder of the running interpreter comes before PATH: an environment need not be activated, and a ``python`` or
+``lmp`` of the system must not take the place of the one installed with alh2.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+_SHELL_WORDS = frozenset(("ulimit", "export", "source", ".", "cd", "module", "set", "exec", "time", "umask", "unset"))
+_LOCAL_CONTEXTS = frozenset(("lazylocalcontext", "lazylocal", "localcontext", "local"))
+
+
+def is_local(context_type: str) -> bool:
+    """Whether a dpdispatcher context runs on this file system, so that its programs can be looked for."""
+    return context_type.lower() in _LOCAL_CONTEXTS
+
+
+def find_program(name: str) -> Path | None:
+    """Absolute path of a program, None where there is none."""
+    beside = Path(sys.executable).parent
+    found = shutil.which(name, path=os.pathsep.join([str(beside), os.environ.get("PATH", os.defpath)]))
+    return Path(found).absolute() if found else None
+
+
+def resolve_command(command: str) -> str:
+    """`command` with its first word replaced by the program's absolute path.
+
+    Left alone: shell lines with more than one command, programs given with a folder, programs not found.
+    """
+    word, _, rest = command.strip().partition(" ")
+    if not word or re.search(r"[;&|$`(<>]", command) or "/" in word or word in _SHELL_WORDS or "=" in word:
+        return command
+    found = find_program(word)
+    return command if found is None else f"{shlex.quote(str(found))} {rest}".strip()
+
+
+def programs_of(command: str) -> tuple[str, ...]:
+    """Names of the programs that a shell line starts, in order; those chosen by a variable are left out."""
+    names = []
+    for part in re.split(r"&&|\|\||[;|\n]", command):
+        try:
+            words = shlex.split(part)
+        except ValueError:
+            words = part.split()
+        words = [w for w in words if not re.match(r"^\w+=", w)]
+        if words and words[0] not in _SHELL_WORDS and not words[0].startswith("$"):
+            names.append(words[0])
+    return tuple(names)

@@ -1,0 +1,320 @@
+"""Schema of the ``alh2`` section: everything DP-GEN has no key for."""
+
+from __future__ import annotations
+
+from dargs import Argument
+
+from alh2.config.fields import AT_LEAST_ONE, FRACTION, NOT_NEGATIVE, POSITIVE, field, section
+from alh2.config.strict import Limits
+
+AIMD_FORMATS = ("auto", "extxyz", "vasp/outcar", "vasp/xml", "ase/traj", "deepmd/npy")
+LIST_NOT_EMPTY = Limits(at_least=0, not_empty=True)
+LIST_POSITIVE = Limits(above=0, not_empty=True)
+
+
+def alh2_section() -> Argument:
+    """The ``alh2`` section of a param file."""
+    return section(
+        "alh2",
+        "What alh2 adds to DP-GEN. Left out: no H2, no GCMC, one committee on total energies.",
+        [
+            field("seed", int, "Root of all random streams of the campaign.", default=1, limits=NOT_NEGATIVE),
+            _host(),
+            _systems(),
+            _dataset(),
+            _bootstrap(),
+            _interaction(),
+            _gcmc_jobs(),
+            _select(),
+            section(
+                "label",
+                "Running of labels; the labeler itself is `fp_style`.",
+                [
+                    field(
+                        "timeout_s",
+                        float,
+                        "Time after which a label is stopped.",
+                        unit="s",
+                        default=3600.0,
+                        limits=POSITIVE,
+                    )
+                ],
+                default={},
+            ),
+            _assess(),
+            _converge(),
+            _production(),
+        ],
+        default={},
+    )
+
+
+def _host() -> Argument:
+    return section(
+        "host",
+        "The framework that stays while H2 comes and goes: a file, or one that alh2 builds.",
+        [
+            field("id", str, "Name of the host in the dataset.", limits=Limits(not_empty=True)),
+            field("file", [str, None], "Structure of the bare host, in any format ASE reads.", default=None),
+            field(
+                "build",
+                [str, None],
+                "Host built by alh2: node (Al3O node, formate-capped) or al-soc-mof (full crystal).",
+                default=None,
+                limits=Limits(choices=("node", "al-soc-mof")),
+            ),
+            field("lattice_ang", float, "Lattice parameter of the crystal.", unit="Å", default=21.67, limits=POSITIVE),
+            field("box_ang", float, "Edge of the cubic box around the node.", unit="Å", default=16.0, limits=POSITIVE),
+        ],
+        default=None,
+    )
+
+
+def _systems() -> Argument:
+    return section(
+        "systems",
+        "Systems that MD explores; `sys_idx` of `model_devi_jobs` counts them from 0. Instead of `sys_configs`.",
+        [
+            field(
+                "loadings", list[int], "H2 molecules per host cell, one system each.", unit="H2", limits=LIST_NOT_EMPTY
+            )
+        ],
+        default=None,
+    )
+
+
+def _dataset() -> Argument:
+    source = section(
+        "aimd",
+        "Trajectories of labelled frames to start from.",
+        [
+            field("files", list[str], "Files of one trajectory, in order.", limits=Limits(not_empty=True)),
+            field(
+                "format",
+                str,
+                "Format; auto tells it from the name.",
+                default="auto",
+                limits=Limits(choices=AIMD_FORMATS),
+            ),
+            field(
+                "drop_ps",
+                float,
+                "Equilibration time removed from the start.",
+                unit="ps",
+                default=0.0,
+                limits=NOT_NEGATIVE,
+            ),
+            field("dt_fs", float, "Time between stored frames.", unit="fs", default=1.0, limits=POSITIVE),
+            field("every", int, "Keep every n-th frame.", default=1, limits=AT_LEAST_ONE),
+            field("max_frames", [int, None], "Most frames kept; null: all.", default=None, limits=AT_LEAST_ONE),
+            field("temperature_k", [float, None], "Temperature of the run.", unit="K", default=None, limits=POSITIVE),
+            field("labeler", [str, None], "Level of theory of the labels; null: that of `fp_style`.", default=None),
+        ],
+        default=[],
+        repeat=True,
+    )
+    return section(
+        "dataset",
+        "Initial data and the part of it held out for validation.",
+        [
+            source,
+            field(
+                "validation_fraction",
+                float,
+                "Fraction of frames held out.",
+                default=0.1,
+                limits=Limits(at_least=0, below=1),
+            ),
+            field(
+                "split",
+                str,
+                "Held out are blocks of time, or random frames.",
+                default="blocks",
+                limits=Limits(choices=("blocks", "random")),
+            ),
+        ],
+        default={},
+    )
+
+
+def _bootstrap() -> Argument:
+    return section(
+        "bootstrap",
+        "Frames labelled before the first training, so that the data determine the energy of adding one H2.",
+        [
+            field("loadings", list[int], "H2 molecules per host cell.", unit="H2", limits=LIST_NOT_EMPTY),
+            field("frames_per_loading", int, "Frames at each loading.", default=10, limits=AT_LEAST_ONE),
+            field("host_snapshots", int, "Host geometries shared by the frames.", default=1, limits=AT_LEAST_ONE),
+            field(
+                "min_distance_ang",
+                float,
+                "Least distance of a placed H2 from other atoms.",
+                unit="Å",
+                default=2.2,
+                limits=POSITIVE,
+            ),
+            field(
+                "displacement_ang",
+                float,
+                "Standard deviation of random displacements of the H2 atoms.",
+                unit="Å",
+                default=0.02,
+                limits=NOT_NEGATIVE,
+            ),
+            field("gas_frames", int, "Frames of one H2 alone in a box.", default=20, limits=NOT_NEGATIVE),
+            field("gas_pair_frames", int, "Frames of two H2 alone in a box.", default=20, limits=NOT_NEGATIVE),
+            field("gas_box_ang", float, "Edge of that cubic box.", unit="Å", default=16.0, limits=POSITIVE),
+            field(
+                "label_bare_hosts",
+                [bool, None],
+                "Also label the bare host of every initial frame, which interaction energies need; null: if "
+                "`interaction` is given.",
+                default=None,
+            ),
+        ],
+        default=None,
+    )
+
+
+def _interaction() -> Argument:
+    doc_reuse = "As the DP-GEN key of this name, for this committee; null: as there."
+    return section(
+        "interaction",
+        "A second committee, trained on E(host + H2) - E(host alone): insertion energies and GCMC use it.",
+        [
+            field(
+                "numb_models", [int, None], "Models; null: as `numb_models`.", default=None, limits=Limits(at_least=2)
+            ),
+            field("training_param", dict, "Merged key by key over `default_training_param`.", default={}),
+            field("training_reuse_iter", [int, None], doc_reuse, default=None, limits=AT_LEAST_ONE),
+            field("training_reuse_numb_steps", [int, None], doc_reuse, unit="steps", default=None, limits=AT_LEAST_ONE),
+            field("training_reuse_start_lr", [float, None], doc_reuse, default=None, limits=POSITIVE),
+            field("training_reuse_start_pref_e", [float, None], doc_reuse, default=None, limits=NOT_NEGATIVE),
+            field("training_reuse_start_pref_f", [float, None], doc_reuse, default=None, limits=NOT_NEGATIVE),
+        ],
+        default=None,
+    )
+
+
+def _gcmc_jobs() -> Argument:
+    return section(
+        "gcmc_jobs",
+        "Grand-canonical exploration: one entry per iteration, the last one repeats. One task for each "
+        "temperature, fugacity and initial loading.",
+        [
+            field("temps", list[float], "Temperatures.", unit="K", limits=LIST_POSITIVE),
+            field("fugacities_bar", list[float], "Fugacities.", unit="bar", limits=LIST_POSITIVE),
+            field("n_initial", list[int], "H2 molecules at the start.", unit="H2", default=[0], limits=LIST_NOT_EMPTY),
+            field("n_moves", int, "Trial moves per task.", limits=AT_LEAST_ONE),
+            field("n_equilibration", int, "Moves before the first sample, of those.", default=0, limits=NOT_NEGATIVE),
+            field("sample_every", int, "Moves between stored frames.", default=100, limits=AT_LEAST_ONE),
+            field("max_loading", int, "Insertions beyond it are rejected.", unit="H2", limits=AT_LEAST_ONE),
+        ],
+        default=[],
+        repeat=True,
+    )
+
+
+def _select() -> Argument:
+    return section(
+        "select",
+        "What makes a frame worth a label, beside DP-GEN's trust levels.",
+        [
+            field(
+                "insertion_trust_lo_ev",
+                float,
+                "GCMC frames whose committee spread of the insertion energy exceeds it are candidates.",
+                unit="eV",
+                default=0.02,
+                limits=POSITIVE,
+            ),
+            field(
+                "min_distance_ang",
+                float,
+                "Frames with a contact between molecules, or molecule and host, below it are failed.",
+                unit="Å",
+                default=1.2,
+                limits=POSITIVE,
+            ),
+            field("h2_bond_max_ang", float, "Longer H-H: dissociated.", unit="Å", default=1.1, limits=POSITIVE),
+            field(
+                "framework_bond_stretch",
+                float,
+                "A host bond longer than this multiple of its length in the host is broken.",
+                default=1.4,
+                limits=Limits(above=1),
+            ),
+        ],
+        default={},
+    )
+
+
+def _assess() -> Argument:
+    return section(
+        "assess",
+        "Held-out insertions E(N+1) - E(N), labelled afresh in each iteration.",
+        [
+            field("loadings", list[int], "Values of N.", unit="H2", limits=LIST_NOT_EMPTY),
+            field("per_loading", int, "Insertions at each N.", default=10, limits=AT_LEAST_ONE),
+            field("temperature_k", float, "Temperature that draws them.", unit="K", default=77.0, limits=POSITIVE),
+            field("n_moves_between", int, "Monte Carlo moves between two of them.", default=2000, limits=AT_LEAST_ONE),
+        ],
+        default=None,
+    )
+
+
+def _converge() -> Argument:
+    def limit(name: str, doc: str, unit: str, bounds: Limits = POSITIVE) -> Argument:
+        return field(name, [float, None], doc + " null: not asked.", unit=unit, default=None, limits=bounds)
+
+    return section(
+        "converge",
+        "The loop ends when all limits given here hold for `consecutive` iterations.",
+        [
+            limit("accurate_fraction", "Least fraction of explored frames within trust.", "", FRACTION),
+            limit("insertion_spread_ev", "Most committee spread of insertion energies.", "eV"),
+            limit("force_rmse_ev_ang", "Most RMSE of held-out force components.", "eV/Å"),
+            limit("insertion_rmse_ev", "Most RMSE of held-out insertion energies.", "eV"),
+            limit("insertion_mean_ev", "Most mean error of held-out insertion energies, absolute.", "eV"),
+            field("consecutive", int, "Iterations in a row.", default=1, limits=AT_LEAST_ONE),
+            field(
+                "max_iterations",
+                [int, None],
+                "Iterations after which the loop stops in any case; null: number of `model_devi_jobs`.",
+                default=None,
+                limits=AT_LEAST_ONE,
+            ),
+        ],
+        default={},
+    )
+
+
+def _production() -> Argument:
+    return section(
+        "production",
+        "What the converged committee predicts.",
+        [
+            field("md_temperature_k", float, "Temperature of the NVT run.", unit="K", default=77.0, limits=POSITIVE),
+            field("md_loading", int, "H2 molecules in it.", unit="H2", limits=NOT_NEGATIVE),
+            field("md_steps", int, "Its steps.", unit="steps", limits=AT_LEAST_ONE),
+            field("md_dt_ps", float, "Its time step.", unit="ps", default=0.0005, limits=POSITIVE),
+            field(
+                "md_sample_every", int, "Steps between stored frames.", unit="steps", default=20, limits=AT_LEAST_ONE
+            ),
+            field(
+                "isotherm_temperature_k", float, "Temperature of the isotherm.", unit="K", default=77.0, limits=POSITIVE
+            ),
+            field("pressures_bar", list[float], "Its pressures.", unit="bar", limits=LIST_POSITIVE),
+            field("n_moves", int, "Trial moves per pressure and run.", limits=AT_LEAST_ONE),
+            field("n_equilibration", int, "Moves before sampling, of those.", default=0, limits=NOT_NEGATIVE),
+            field(
+                "n_initial",
+                list[int],
+                "Loadings the runs start from: one run each, which must agree.",
+                unit="H2",
+                default=[0],
+                limits=LIST_NOT_EMPTY,
+            ),
+        ],
+        default=None,
+    )
