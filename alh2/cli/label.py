@@ -1,0 +1,145 @@
+"""``alh2 label``: energies and forces of the frames in structure files, computed here."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from alh2.core.frames import Frame, Label
+    from alh2.label.protocol import Labeler, LabelFailure
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand to `app`."""
+    app.command("label", help="Compute energies and forces of the frames in structure files.")(label)
+
+
+def label(
+    files: Annotated[list[Path], typer.Argument(help="Structure files (any format ASE reads; all their frames).")],
+    output: Annotated[Path, typer.Option(help="extxyz file for the labelled frames.")],
+    style: Annotated[str, typer.Option(help="Labeler: xtb, ase or reference.")] = "xtb",
+    params: Annotated[str, typer.Option(help="Labeler parameters as a JSON object.")] = "{}",
+    jobs: Annotated[int, typer.Option(min=1, help="Frames computed at a time.")] = 2,
+    timeout_s: Annotated[float, typer.Option(min=0.1, help="Longest time for one frame, s.")] = 3600.0,
+    host_label: Annotated[
+        bool, typer.Option("--host-label", help="Also label the bare host of each frame: interaction energies.")
+    ] = False,
+) -> None:
+    """Label all frames of `files`; exit code 1 if some got no label."""
+    from alh2.config.model import LabelConfig
+    from alh2.core.errors import BadInputError
+    from alh2.label.registry import make_labeler
+
+    try:
+        parsed = json.loads(params)
+    except ValueError as error:
+        raise BadInputError("--params", expected="a JSON object", found=f"{params!r} ({error})") from None
+    if not isinstance(parsed, dict):
+        raise BadInputError("--params", expected="a JSON object", found=repr(params))
+    named = [item for path in files for item in _read_frames(path)]
+    elements = tuple(sorted({symbol for _, frame in named for symbol in frame.symbols}))
+    labeler = make_labeler(LabelConfig(style=style, params=parsed, timeout_s=timeout_s), type_map=elements)
+
+    distinct = {frame.digest: frame for _, frame in named}
+    if host_label:
+        distinct |= {host.digest: host for host in (f.bare_host() for _, f in named if f.n_host)}
+    answers = _label_all(labeler, distinct, jobs=jobs, timeout_s=timeout_s)
+    labelled, failures = _collect(named, answers, host_label=host_label)
+    for line in failures:
+        typer.echo(line, err=True)
+    if labelled:
+        _write_extxyz(output, labelled)
+        typer.echo(f"{len(labelled)} of {len(named)} frames labelled by {labeler.name}: {output}")
+    else:
+        typer.echo(f"no frame labelled, {output} not written", err=True)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _read_frames(path: Path) -> list[tuple[str, Frame]]:
+    """Frames of one file with a name for messages; raises BadInputError."""
+    from ase.io import read
+    from ase.io.formats import UnknownFileTypeError
+
+    from alh2.core.atoms import from_atoms
+    from alh2.core.errors import BadInputError
+    from alh2.core.frames import Provenance
+    from alh2.structure.topology import split_host_guests
+
+    try:
+        images = read(path, index=":")
+    except (OSError, ValueError, KeyError, IndexError, TypeError, StopIteration, UnknownFileTypeError) as error:
+        found = f"{type(error).__name__}: {error}" if path.exists() else "no such file"
+        raise BadInputError(str(path), expected="a structure file", found=found) from None
+    if not images:
+        raise BadInputError(str(path), expected="at least one frame", found="none")
+    named = []
+    for number, atoms in enumerate(images):
+        name = f"{path}, frame {number}"
+        if atoms.cell.rank < 3:
+            raise BadInputError(name, expected="a cell with three vectors", found=f"cell of rank {atoms.cell.rank}")
+        ordered, n_host = split_host_guests(atoms)
+        host_id = str(atoms.info.get("host_id", "host"))
+        named.append((name, from_atoms(ordered, n_host=n_host, host_id=host_id, provenance=Provenance("file"))))
+    return named
+
+
+def _label_all(
+    labeler: Labeler, frames: dict[str, Frame], *, jobs: int, timeout_s: float
+) -> dict[str, Label | LabelFailure]:
+    """Answers by frame digest, each geometry computed once."""
+    from alh2.label.local import label_frames
+
+    with tempfile.TemporaryDirectory(prefix="alh2-label-") as workdir:
+        answers = label_frames(labeler, list(frames.values()), workdir=Path(workdir), jobs=jobs, timeout_s=timeout_s)
+    return dict(zip(frames, answers, strict=True))
+
+
+def _collect(
+    named: list[tuple[str, Frame]], answers: dict[str, Label | LabelFailure], *, host_label: bool
+) -> tuple[list[Atoms], list[str]]:
+    """Labelled atoms, and one line per frame without a label."""
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    from alh2.core.atoms import to_atoms
+    from alh2.core.frames import LabelledFrame
+    from alh2.label.protocol import LabelFailure
+
+    labelled, failures = [], []
+    for name, frame in named:
+        answer = answers[frame.digest]
+        host = answers[frame.bare_host().digest] if host_label and frame.n_host else None
+        if isinstance(answer, LabelFailure) or isinstance(host, LabelFailure):
+            reason = answer.reason if isinstance(answer, LabelFailure) else f"bare host: {host.reason}"  # type: ignore[union-attr]
+            failures.append(f"{name}: no label: {reason}")
+            continue
+        atoms = to_atoms(frame)
+        atoms.info["labeler"] = answer.labeler
+        if host is not None:
+            pair = LabelledFrame(frame, answer, host)
+            atoms.info.update(host_energy=host.energy_ev, interaction_energy=pair.energy_ev("interaction"))
+            atoms.arrays["interaction_forces"] = pair.forces_ev_ang("interaction")
+        properties: dict[str, Any] = {"energy": answer.energy_ev, "forces": answer.forces_ev_ang}
+        atoms.calc = SinglePointCalculator(atoms, **properties)
+        labelled.append(atoms)
+    return labelled, failures
+
+
+def _write_extxyz(path: Path, images: list[Atoms]) -> None:
+    """Write all frames in one step."""
+    import io
+
+    from ase.io import write
+
+    from alh2.core.files import atomic_write_text
+
+    text = io.StringIO()
+    write(text, images, format="extxyz")
+    atomic_write_text(path, text.getvalue())

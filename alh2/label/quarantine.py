@@ -1,0 +1,60 @@
+"""Frames that got no label, with the reason: one JSON object per line, nothing twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from alh2.core.files import atomic_write_text
+
+
+def now_utc() -> str:
+    """Current time, ISO 8601, UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class QuarantineEntry:
+    """One refused label.
+
+    digest : of the frame; task : labelling task folder; labeler : level of theory; when : ISO 8601 time
+    """
+
+    digest: str
+    task: str
+    labeler: str
+    reason: str
+    when: str
+
+
+def append_quarantine(path: Path, entries: Iterable[QuarantineEntry]) -> int:
+    """Add `entries` whose (digest, task) is not there yet; returns how many were added. Repeating is harmless."""
+    known = read_quarantine(path)
+    seen = {(entry.digest, entry.task) for entry in known}
+    added = []
+    for entry in entries:
+        if (entry.digest, entry.task) not in seen:
+            seen.add((entry.digest, entry.task))
+            added.append(entry)
+    if added:
+        lines = [json.dumps(asdict(entry), sort_keys=True) for entry in (*known, *added)]
+        atomic_write_text(path, "\n".join(lines) + "\n")
+    return len(added)
+
+
+def read_quarantine(path: Path) -> list[QuarantineEntry]:
+    """Entries in the order written; none where the file is absent. A torn line is left out."""
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return []
+    entries = []
+    for line in text.splitlines():
+        try:
+            entries.append(QuarantineEntry(**json.loads(line)))
+        except (ValueError, TypeError):
+            continue
+    return entries
