@@ -68,7 +68,7 @@ def composition_check(
     """Verdict on frames, or on `DatasetStore.counts()`.
 
     For "interaction" only data with an interaction target count (gas, bare hosts, frames whose bare host is
-    labelled); plain frames without labels count in full. Of system counts, only training frames count for "total".
+    labelled); plain frames without labels count in full, and so do systems with training frames.
     """
     rows = sorted({row for item in data if (row := _row(item, target)) is not None}, key=lambda r: (r.host, r.n_h2))
     elements = sorted({symbol for row in rows for symbol, _ in row.composition} | {"H"})
@@ -110,7 +110,7 @@ def require_insertion_energy_determined(
 
 def _row(item: Frame | LabelledFrame | SystemCount, target: Target) -> _Row | None:
     if isinstance(item, SystemCount):
-        if (item.n_interaction if target == "interaction" else item.n_train) == 0:
+        if item.n_train == 0 or (target == "interaction" and item.n_interaction == 0):
             return None
         return _Row(item.system.rsplit(".", 1)[0] if item.n_host else "", item.n_h2, tuple(sorted(item.composition)))
     if isinstance(item, LabelledFrame):
@@ -128,7 +128,7 @@ def _words(
     if not determined:
         return "", (
             f"The {target} energies ({spanned}) do not determine the energy of adding one H2: per-type energies can "
-            f"be shifted without changing any of them. {_what_to_add(hosts, target).capitalize()}."
+            f"be shifted without changing any of them; {_what_to_add(hosts, target)}."
         )
     several = [host for host in hosts if len(host.loadings) > 1]
     warning = ""

@@ -8,6 +8,7 @@ import numpy as np
 
 SplitMethod = Literal["blocks", "random"]
 MAX_BLOCKS = 4
+SMALLEST_SPLIT = 5
 
 
 def validation_mask(
@@ -17,15 +18,15 @@ def validation_mask(
 
     "blocks": up to `MAX_BLOCKS` stretches of at least 5 frames, evenly spread, each at the end of its share of the
     trajectory; needs no random numbers. "random": single frames drawn with `rng` (frames close in time are then
-    nearly copies of training frames, and held-out errors come out too small). At least one frame where `fraction`
-    > 0 and there are two or more. Raises ValueError for a fraction outside [0, 1) or a missing `rng`.
+    nearly copies of training frames, and held-out errors come out too small). At least one frame of five or more
+    where `fraction` > 0. Raises ValueError for a fraction outside [0, 1) or a missing `rng`.
     """
     if not 0.0 <= fraction < 1.0:
         raise ValueError(f"validation fraction {fraction} is not in [0, 1)")
     mask = np.zeros(n_frames, bool)
-    if fraction == 0.0 or n_frames < 2:
+    n_valid = min(max(round(fraction * n_frames), int(fraction > 0 and n_frames >= SMALLEST_SPLIT)), n_frames - 1)
+    if n_valid < 1:
         return mask
-    n_valid = min(max(1, round(fraction * n_frames)), n_frames - 1)
     if method == "random":
         if rng is None:
             raise ValueError("a random split needs rng")

@@ -79,7 +79,7 @@ class DatasetStore:
 
     @classmethod
     def open(cls, root: Path) -> DatasetStore:
-        """The store that exists at `root`, with the type map it was made with; raises BadInputError if there is none."""
+        """The store at `root`, with the type map it was made with; raises BadInputError where there is none."""
         for path in sorted(Path(root).glob("*/*/type_map.raw")):
             return cls(root, tuple(path.read_text().split()))
         raise BadInputError(str(root), expected="a dataset", found="no systems", action="make one with `alh2 ingest`")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from ase import Atoms
@@ -14,27 +13,13 @@ from alh2.core.errors import BadInputError
 from alh2.core.frames import ATOMS_PER_H2, Frame, Label, LabelledFrame, Provenance
 from alh2.dataset.read import read_trajectory
 from alh2.dataset.series import robust_z
+from alh2.dataset.source import TrajectorySource
 from alh2.dataset.trajectory import Step, Trajectory
 from alh2.structure.topology import h2_molecules
 
 CELL_TOLERANCE_ANG = 1e-4
 H2_BOND_MAX_ANG = 1.2
 """H–H distance beyond which a guest counts as broken, Å."""
-
-
-class Source(Protocol):
-    """What is needed of :class:`alh2.dataset.ingest.TrajectorySource`."""
-
-    files: tuple[Path, ...]
-    format: str
-    drop_ps: float
-    dt_fs: float | None
-    every: int
-    max_frames: int | None
-    temperature_k: float | None
-    labeler: str
-    allow_truncated: bool
-    allow_mixed_cells: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +76,7 @@ class Timeline:
         return np.array([np.nan if t.step.temperature_k is None else t.step.temperature_k for t in self.steps])
 
 
-def build_timelines(source: Source) -> list[Timeline]:
+def build_timelines(source: TrajectorySource) -> list[Timeline]:
     """The trajectories of `source`, one per composition in order of appearance.
 
     Raises BadInputError naming file and frame for a file that breaks off, cells that change, equilibration to drop
@@ -114,7 +99,7 @@ def build_timelines(source: Source) -> list[Timeline]:
     return [_timeline(group, source, dt_fs) for group in groups.values()]
 
 
-def _time_step(source: Source, trajectories: Sequence[Trajectory]) -> float | None:
+def _time_step(source: TrajectorySource, trajectories: Sequence[Trajectory]) -> float | None:
     dt_fs = source.dt_fs
     if dt_fs is None:
         found = {trajectory.dt_fs for trajectory in trajectories}
@@ -132,7 +117,7 @@ def _time_step(source: Source, trajectories: Sequence[Trajectory]) -> float | No
     return dt_fs
 
 
-def _timeline(group: list[tuple[str, Step]], source: Source, dt_fs: float | None) -> Timeline:
+def _timeline(group: list[tuple[str, Step]], source: TrajectorySource, dt_fs: float | None) -> Timeline:
     timed = [
         TimedStep(step, file, None if not dt_fs else 1e-3 * dt_fs * index) for index, (file, step) in enumerate(group)
     ]
@@ -170,7 +155,7 @@ def _edges(cell: np.ndarray) -> str:
 
 
 def split_hosts(
-    timeline: Timeline, source: Source, *, host_id: str, n_host: int | None
+    timeline: Timeline, source: TrajectorySource, *, host_id: str, n_host: int | None
 ) -> tuple[list[LabelledFrame], Timeline]:
     """Frames of `timeline` with the host first and H2 pairs after it, and the timeline in that atom order.
 

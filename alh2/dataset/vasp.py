@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 import re
-import xml.etree.ElementTree as ET  # noqa: N817
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
