@@ -1,0 +1,160 @@
+"""What a simulation returns."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from alh2.gcmc.molecule import RigidMolecule
+from alh2.gcmc.settings import MoveWeights
+from alh2.gcmc.statistics import Estimate, mean_and_error
+
+
+@dataclass(frozen=True)
+class MoveAcceptance:
+    """Attempts of one move during the measured part, and how many were accepted.
+
+    Impossible attempts (a deletion at N = 0, a rotation of a single site) are counted and never accepted.
+    """
+
+    attempted: int
+    accepted: int
+
+    @property
+    def ratio(self) -> float:
+        """accepted / attempted, 0 where nothing was attempted."""
+        return self.accepted / self.attempted if self.attempted else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class GcmcFrame:
+    """A stored configuration: after how many measured moves, its energy, guests (n_molecules, n_sites, 3) Å."""
+
+    move: int
+    energy_ev: float
+    guests_ang: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class GcmcResult:
+    """A grand-canonical simulation.
+
+    n_adsorbed : (n_samples,) molecules in the cell, every `sample_every` moves after the equilibration
+    energy_ev : (n_samples,) energy of the configuration as the potential gives it (with host and molecules)
+    host_energy_ev, molecule_energy_ev : energy of the framework alone and of one isolated molecule
+    adsorbate : the molecule as used, its bond length settled
+    acceptance : per move, of the measured moves
+    frames : at most `max_frames` of the samples
+    final_guests_ang : (n_molecules, n_sites, 3) Å at the end, in the session's order
+    translation_ang, rotation_rad : move sizes as adapted
+    max_energy_drift_ev : largest difference between running and fresh energy; None where never checked
+    """
+
+    framework: Atoms
+    adsorbate: RigidMolecule
+    temperature_k: float
+    fugacity_bar: float
+    seed: int
+    n_initial: int
+    n_moves: int
+    n_equilibration: int
+    sample_every: int
+    move_weights: MoveWeights
+    host_energy_ev: float
+    molecule_energy_ev: float
+    n_adsorbed: np.ndarray
+    energy_ev: np.ndarray
+    acceptance: MappingProxyType[str, MoveAcceptance]
+    frames: tuple[GcmcFrame, ...]
+    final_guests_ang: np.ndarray
+    translation_ang: float
+    rotation_rad: float
+    max_energy_drift_ev: float | None
+
+    @property
+    def volume_ang3(self) -> float:
+        """Volume of the cell, Å³."""
+        return float(abs(np.linalg.det(np.array(self.framework.cell))))
+
+    @property
+    def adsorption_energy_ev(self) -> np.ndarray:
+        """(n_samples,) E(host + N molecules) - E(host) - N·E(molecule), eV: what adsorption gains, 0 at N = 0."""
+        return self.energy_ev - self.host_energy_ev - self.n_adsorbed * self.molecule_energy_ev
+
+    @cached_property
+    def n_adsorbed_estimate(self) -> Estimate:
+        """Mean of N with its standard error; NaN error where insertions were tried and N never changed.
+
+        (Nothing was seen to happen, so nothing is known of how rarely it does.)
+        """
+        estimate = mean_and_error(self.n_adsorbed)
+        if self.move_weights.insertion > 0.0 and np.ptp(self.n_adsorbed) == 0:
+            return Estimate(estimate.mean, math.nan, 1.0)
+        return estimate
+
+    @property
+    def mean_n_adsorbed(self) -> float:
+        """Mean number of molecules in the cell."""
+        return self.n_adsorbed_estimate.mean
+
+    @property
+    def n_adsorbed_error(self) -> float:
+        """One standard error of `mean_n_adsorbed`, autocorrelation included; see `n_adsorbed_estimate` for NaN."""
+        return self.n_adsorbed_estimate.standard_error
+
+    def frames_atoms(self) -> list[Atoms]:
+        """Stored frames as periodic `ase.Atoms`: host first, then the molecules; ``info`` tells move and energy."""
+        symbols = self.framework.get_chemical_symbols()
+        n_host = len(symbols)
+        atoms_list = []
+        for frame in self.frames:
+            n = len(frame.guests_ang)
+            atoms = Atoms(
+                symbols + list(self.adsorbate.symbols) * n,
+                np.concatenate([self.framework.positions, frame.guests_ang.reshape(-1, 3)]),
+                cell=self.framework.cell,
+                pbc=True,
+            )
+            atoms.info.update(move=frame.move, energy_ev=frame.energy_ev, n_host=n_host, n_adsorbed=n)
+            atoms_list.append(atoms)
+        return atoms_list
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-able record of conditions and results (no series, no frames); unknown errors are None."""
+        energy = mean_and_error(self.adsorption_energy_ev)
+        known = math.isfinite(self.n_adsorbed_error)
+        return {
+            "temperature_k": self.temperature_k,
+            "fugacity_bar": self.fugacity_bar,
+            "seed": self.seed,
+            "n_initial": self.n_initial,
+            "n_moves": self.n_moves,
+            "n_equilibration": self.n_equilibration,
+            "sample_every": self.sample_every,
+            "n_samples": len(self.n_adsorbed),
+            "volume_ang3": self.volume_ang3,
+            "adsorbate": {
+                "symbols": list(self.adsorbate.symbols),
+                "sites_ang": self.adsorbate.sites_ang.tolist(),
+                "bond_length_ang": self.adsorbate.bond_length_ang,
+                "geometry_source": self.adsorbate.geometry_source,
+                "energy_ev": self.molecule_energy_ev,
+            },
+            "mean_n_adsorbed": self.mean_n_adsorbed,
+            "n_adsorbed_error": self.n_adsorbed_error if known else None,
+            "n_effective_samples": self.n_adsorbed_estimate.n_effective,
+            "mean_adsorption_energy_ev": energy.mean,
+            "adsorption_energy_error_ev": energy.standard_error if known else None,
+            "acceptance": {
+                name: {"attempted": move.attempted, "accepted": move.accepted} for name, move in self.acceptance.items()
+            },
+            "translation_ang": self.translation_ang,
+            "rotation_rad": self.rotation_rad,
+            "max_energy_drift_ev": self.max_energy_drift_ev,
+        }
