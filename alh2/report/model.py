@@ -1,4 +1,7 @@
-"""Everything a report shows, as typed data. `alh2.campaign` collects it from a run directory; `alh2.report.html` renders it."""
+"""Everything a report shows, as typed data.
+
+`alh2.campaign` collects it from a run directory; `alh2.report.html` renders it.
+"""
 
 from __future__ import annotations
 

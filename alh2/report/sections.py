@@ -1,0 +1,195 @@
+"""The page as data: sections with their paragraphs, figures and tables, before any HTML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alh2.core.frames import Target
+from alh2.report import figures_production as production
+from alh2.report import figures_selection as selection
+from alh2.report import figures_training as training
+from alh2.report import tables, words
+from alh2.report.figures_common import ReportFigure
+from alh2.report.model import ReportData
+
+TARGETS: tuple[Target, ...] = ("interaction", "total")
+
+
+@dataclass(frozen=True)
+class KeyNumber:
+    """One number of the head of the page."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of the page; `code` is shown folded and preformatted."""
+
+    id: str
+    title: str
+    paragraphs: Sequence[str] = ()
+    figures: Sequence[ReportFigure] = ()
+    tables: Sequence[tables.PageTable] = ()
+    code: str = ""
+    code_title: str = ""
+
+
+def build_sections(data: ReportData) -> list[Section]:
+    """All sections, always all of them: a stage not reached says so."""
+    return [
+        Section("summary", "In words", _summary(data)),
+        _campaign(data),
+        _learning(data),
+        _accuracy(data),
+        _insertion(data),
+        _selection(data),
+        Section(
+            "rdf", "Where H₂ sits", words.rdf_words(data.rdfs), [production.rdf_figure(data.rdfs)] if data.rdfs else []
+        ),
+        _isotherm(data),
+        _quarantine(data),
+        Section("limits", "What these numbers do not say", words.limits_words(data, labels_from_xtb=from_xtb(data))),
+        _provenance(data),
+    ]
+
+
+def from_xtb(data: ReportData) -> bool:
+    """Whether the labels are GFN-xTB: ``fp_style`` of the param file, or a provenance line that names it."""
+    try:
+        param = json.loads(data.param_json)
+    except ValueError:
+        param = None
+    if isinstance(param, dict) and "fp_style" in param:
+        return str(param["fp_style"]).lower() == "xtb"
+    return any("label" in item.name.lower() and "xtb" in item.value.lower() for item in data.provenance)
+
+
+def deciding_insertions(data: ReportData) -> production.InsertionErrors | None:
+    """The insertions of the committee that Monte Carlo uses: interaction where there is one, else total."""
+    for target in TARGETS:
+        errors = production.latest_insertions(data.insertions, target)
+        if errors is not None:
+            return errors
+    return None
+
+
+def key_numbers(data: ReportData) -> list[KeyNumber]:
+    """The head of the page."""
+    numbers = [KeyNumber("converged", "yes" if data.converged else "no", data.state)]
+    if data.iterations:
+        last = data.iterations[-1]
+        numbers.append(KeyNumber("labels", str(last.n_labels_total), f"{len(data.iterations)} iterations"))
+        if last.force_rmse_ev_ang is not None:
+            numbers.append(KeyNumber("force RMSE", f"{last.force_rmse_ev_ang:.3f} eV/Å", "held-out"))
+    errors = deciding_insertions(data)
+    if errors is not None:
+        s = words.insertion_statistics(errors, data.temperature_k)
+        numbers.append(
+            KeyNumber("insertion RMSE", f"{1000 * s.rmse_ev:.1f} meV", f"{s.n} held-out, kT {1000 * s.kt_ev:.1f} meV")
+        )
+        mean = tables.worst_mean_words(1000 * s.mean_ev, 1000 * s.mean_error_ev)
+        numbers.append(KeyNumber("insertion mean error", f"{mean} meV", "model − label"))
+        numbers.append(
+            KeyNumber(
+                "Henry constant", f"× {words.factor(s.ln_henry)}", f"from the mean error, {data.temperature_k:g} K"
+            )
+        )
+    return numbers
+
+
+def _summary(data: ReportData) -> list[str]:
+    errors = deciding_insertions(data)
+    text = [f"Host: {data.host_description}"] if data.host_description else []
+    return text + words.verdict_words(data) + words.insertion_words(errors, data.temperature_k)[:3]
+
+
+def _campaign(data: ReportData) -> Section:
+    if not data.iterations:
+        return Section("campaign", "The campaign", [words.NOT_YET])
+    history = training.history_figure(data.iterations, data.temperature_k)
+    return Section("campaign", "The campaign", [], [history], [tables.campaign_table(data.iterations)])
+
+
+def _learning(data: ReportData) -> Section:
+    figures = [training.learning_figure(data.learning_curves, t) for t in training.targets(data.learning_curves)]
+    return Section("learning", "Training", [] if figures else [words.NOT_YET], figures)
+
+
+def _accuracy(data: ReportData) -> Section:
+    present = training.targets(data.parities)
+    return Section(
+        "accuracy",
+        "Accuracy on held-out frames",
+        words.parity_words(data.parities),
+        [training.parity_figure(data.parities, target) for target in present],
+        [tables.parity_table(training.latest(data.parities, target)) for target in present],
+    )
+
+
+def _insertion(data: ReportData) -> Section:
+    paragraphs: list[str] = []
+    figures: list[ReportFigure] = []
+    shown: list[tables.PageTable] = []
+    for target in TARGETS:
+        errors = production.latest_insertions(data.insertions, target)
+        if errors is None:
+            continue
+        paragraphs += words.insertion_words(errors, data.temperature_k)
+        figures.append(production.insertion_parity_figure(errors, data.temperature_k))
+        figures.append(production.insertion_loading_figure(errors, data.temperature_k))
+        shown.append(tables.insertion_table(errors))
+    paragraphs = paragraphs or words.insertion_words(None, data.temperature_k)
+    return Section("insertion", "Insertion energies: what decides the isotherm", paragraphs, figures, shown)
+
+
+def _selection(data: ReportData) -> Section:
+    counts = selection.selection_counts(data.selections)
+    paragraphs = words.selection_words(counts)
+    if not counts:
+        return Section("selection", "Exploration and selection", paragraphs)
+    trust = (data.f_trust_lo_ev_ang, data.f_trust_hi_ev_ang)
+    kinds: tuple[selection.Kind, ...] = ("md", "gcmc")
+    figures = [
+        selection.deviation_figure(data.selections, kind, trust_ev_ang=trust)
+        for kind in kinds
+        if selection.has_kind(data.selections, kind)
+    ]
+    shown = [tables.selection_table(counts)]
+    failures = tables.failure_table(data.selections)
+    return Section(
+        "selection",
+        "Exploration and selection",
+        paragraphs,
+        [*figures, selection.selection_figure(counts)],
+        [*shown, failures] if failures.rows else shown,
+    )
+
+
+def _isotherm(data: ReportData) -> Section:
+    paragraphs = words.isotherm_words(data.isotherm)
+    if not data.isotherm:
+        return Section("isotherm", "Isotherm", paragraphs)
+    return Section(
+        "isotherm",
+        "Isotherm",
+        paragraphs,
+        [production.isotherm_figure(data.isotherm)],
+        [tables.isotherm_table(data.isotherm)],
+    )
+
+
+def _quarantine(data: ReportData) -> Section:
+    if not data.quarantine:
+        return Section("quarantine", "Quarantined labels", ["None."])
+    return Section("quarantine", "Quarantined labels", [], [], [tables.quarantine_table(data.quarantine)])
+
+
+def _provenance(data: ReportData) -> Section:
+    shown = [tables.provenance_table(data.provenance)] if data.provenance else []
+    paragraphs = [] if shown or data.param_json else ["Nothing recorded."]
+    return Section("provenance", "Provenance", paragraphs, [], shown, data.param_json, "Param file")

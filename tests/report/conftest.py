@@ -1,0 +1,204 @@
+"""A synthetic but sensible campaign: two committees, three iterations, MD and Monte Carlo, production."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from alh2.core.explored import ExploredFrame, SelectionVerdict
+from alh2.core.frames import Frame, Target
+from alh2.report.model import (
+    InsertionErrors,
+    IsothermPoint,
+    IterationSummary,
+    LearningCurve,
+    Parity,
+    ProvenanceItem,
+    QuarantinedLabel,
+    Rdf,
+    ReportData,
+)
+
+N_HOST = 30
+LOADINGS = (0, 2, 4, 6, 9, 12)
+TRUST = (0.15, 0.45)
+
+
+@dataclass
+class Campaign:
+    """Makes the parts of a report from one stream of random numbers."""
+
+    rng: np.random.Generator
+
+    def curves(self) -> list[LearningCurve]:
+        steps = np.arange(0, 16001, 200)
+        return [
+            LearningCurve(
+                iteration,
+                target,
+                model,
+                steps,
+                (0.9 * np.exp(-steps / 900) + 0.10 - 0.015 * iteration) * self.rng.lognormal(0, 0.15, steps.size),
+                (0.09 * np.exp(-steps / 700) + 0.002) * self.rng.lognormal(0, 0.25, steps.size),
+            )
+            for target in ("total", "interaction")
+            for iteration in range(3)
+            for model in range(2)
+        ]
+
+    def parity(self, target: Target, iteration: int, n_h2: int) -> Parity:
+        n_atoms = N_HOST + 2 * n_h2
+        label = -2534.6 - 31.7 * n_h2 + self.rng.normal(0, 0.35, 40)
+        force = self.rng.normal(0, 1.2, 40 * 3 * n_atoms)
+        return Parity(
+            iteration,
+            target,
+            f"Al3C6H{7 + 2 * n_h2}O14",
+            n_h2,
+            n_atoms,
+            label,
+            label + self.rng.normal(0.02, 0.06, label.size),
+            force,
+            force + self.rng.normal(0, 0.09, force.size),
+        )
+
+    def insertions(self, target: Target, iteration: int) -> InsertionErrors:
+        n_h2 = np.repeat(LOADINGS, 15)
+        label = self.rng.normal(-0.09, 0.06, n_h2.size)
+        scale = {"total": 0.08, "interaction": 0.035}[target] / (1 + 0.3 * iteration)
+        return InsertionErrors(
+            iteration,
+            target,
+            n_h2,
+            label,
+            label + self.rng.normal(-0.003, scale, label.size),
+            np.abs(self.rng.normal(0.6 * scale, 0.2 * scale, label.size)),
+        )
+
+    def verdicts(self, iteration: int) -> list[SelectionVerdict]:
+        frames = {n: _frame(n) for n in LOADINGS}
+        made = []
+        for kind in ("md", "gcmc"):
+            for number in range(240):
+                n_h2 = int(self.rng.choice(LOADINGS[1:]))
+                middle = 0.14 / (1 + 0.5 * iteration) * (1 + n_h2 / 12) * (1.3 if kind == "gcmc" else 1.0)
+                deviation = float("nan") if number == 7 else float(self.rng.lognormal(np.log(middle), 0.45))
+                band = "accurate" if deviation < TRUST[0] else "candidate" if deviation < TRUST[1] else "failed"
+                reason = (
+                    f"max_devi_f {deviation:.2f} eV/Å"
+                    if band != "failed"
+                    else f"H2 bond {1.2 + deviation:.2f} Å > 1.10 Å"
+                )
+                explored = ExploredFrame(
+                    frames[n_h2],
+                    kind,  # type: ignore[arg-type]
+                    f"task.{kind}.{number // 60:06d}",
+                    40 * (number % 60),
+                    77.0,
+                    deviation,
+                    0.02 if kind == "gcmc" else None,
+                )
+                made.append(SelectionVerdict(explored, band, reason, band == "candidate" and number % 4 == 0))  # type: ignore[arg-type]
+        return made
+
+    def rdf(self, label: str, temperature_k: float) -> Rdf:
+        r = np.arange(0.05, 8.0, 0.1)
+        g = (
+            24 * np.exp(-(((r - 2.75) / 0.22) ** 2))
+            + 2.5 * np.exp(-(((r - 4.2) / 0.8) ** 2))
+            + 0.8 / (1 + np.exp(-4 * (r - 3)))
+        )
+        return Rdf(temperature_k, label, r, g, 0.02 + 0.06 * g)
+
+    def isotherm(self) -> list[IsothermPoint]:
+        points = []
+        for pressure in (0.01, 0.03, 0.1, 0.3, 1.0, 3.0):
+            n = 12 * 4 * pressure / (1 + 4 * pressure)
+            for start in (0, 12):
+                value = float(self.rng.normal(n, 0.15))
+                points.append(
+                    IsothermPoint(77.0, pressure, 0.998 * pressure, start, value, 0.15, 0.04 / (1 + pressure))
+                )
+        return points
+
+
+def _frame(n_h2: int) -> Frame:
+    symbols = ("Al",) * N_HOST + ("H",) * 2 * n_h2
+    return Frame(symbols, np.zeros((len(symbols), 3)), np.eye(3) * 16.0, N_HOST, "node")
+
+
+def _summary(iteration: int) -> IterationSummary:
+    return IterationSummary(
+        iteration,
+        520 + 60 * iteration,
+        480,
+        300 + 60 * iteration,
+        140 - 50 * iteration,
+        40 - 10 * iteration,
+        60,
+        1,
+        0.14 - 0.02 * iteration,
+        0.055 - 0.012 * iteration,
+        0.011 - 0.004 * iteration,
+        0.034 - 0.009 * iteration,
+        iteration == 2,
+        "all limits held" if iteration == 2 else "insertion spread 25.0 meV > 20.0 meV",
+    )
+
+
+@pytest.fixture(scope="session")
+def report_data() -> ReportData:
+    """A whole campaign."""
+    campaign = Campaign(np.random.default_rng(2024))
+    both: tuple[Target, Target] = ("total", "interaction")
+    return ReportData(
+        title="H₂ on the Al₃O node of Al-soc-MOF",
+        state="finished",
+        converged=True,
+        verdict="All limits of the param file held for two iterations.",
+        host_description="the formate-capped Al₃O node, C₆H₇Al₃O₁₄, 30 atoms in a box of 16 Å",
+        f_trust_lo_ev_ang=TRUST[0],
+        f_trust_hi_ev_ang=TRUST[1],
+        temperature_k=77.0,
+        iterations=[_summary(i) for i in range(3)],
+        learning_curves=campaign.curves(),
+        parities=[campaign.parity(t, i, n) for t in both for i in (1, 2) for n in LOADINGS],
+        insertions=[campaign.insertions(t, i) for t in both for i in range(3)],
+        selections={i: campaign.verdicts(i) for i in range(3)},
+        quarantine=[QuarantinedLabel("iter.000001/02.fp/task.000.000007", "SCF not converged in 250 cycles")],
+        rdfs=[campaign.rdf("6 H₂ on the node", 77.0)],
+        isotherm=campaign.isotherm(),
+        provenance=[
+            ProvenanceItem("versions", "alh2", "0.1.0"),
+            ProvenanceItem("versions", "deepmd-kit", "3.2.0"),
+            ProvenanceItem("seeds", "root", "7"),
+        ],
+        param_json=json.dumps({"fp_style": "xtb", "type_map": ["Al", "C", "H", "O"]}, indent=1),
+    )
+
+
+@pytest.fixture
+def empty_data(report_data: ReportData) -> ReportData:
+    """A campaign in which nothing has happened yet."""
+    return ReportData("Nothing yet", "waiting", False, "", "", *TRUST, 77.0)
+
+
+@pytest.fixture
+def hostile_data(report_data: ReportData) -> ReportData:
+    """Strings that would break a page that did not escape them."""
+    bad = '<script>alert("x")</script>&<img src="https://evil.example/x.png" onerror=alert(1)>'
+    return replace(
+        report_data,
+        title=bad,
+        state=bad,
+        verdict=bad,
+        host_description=bad,
+        quarantine=[QuarantinedLabel(bad, bad)],
+        iterations=[replace(report_data.iterations[0], verdict=bad)],
+        provenance=[ProvenanceItem(bad, bad, bad)],
+        rdfs=[replace(report_data.rdfs[0], label=bad)],
+        param_json="</pre></details>" + bad,
+    )
