@@ -6,12 +6,27 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from ase.io.formats import UnknownFileTypeError
 
 from alh2.config.model import HostConfig
 from alh2.core.errors import BadInputError
 from alh2.structure.cluster import carve_node
 from alh2.structure.crystal import build_al_soc_mof
 from alh2.structure.topology import h2_molecules
+
+# What ASE's readers raise on files that are not what their names say.
+_READER_FAILURES = (
+    UnknownFileTypeError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
 
 
 def build_host(config: HostConfig) -> Atoms:
@@ -32,13 +47,12 @@ def build_host(config: HostConfig) -> Atoms:
 def read_host(path: Path) -> Atoms:
     """Bare periodic host from any structure file ASE reads (last frame); raises BadInputError as `build_host`."""
     from ase.io import read
-    from ase.io.formats import UnknownFileTypeError
 
     if not path.is_file():
         raise BadInputError(str(path), expected="a structure file", found="no such file", action="check the path")
     try:
         host = read(path, index=-1)
-    except (UnknownFileTypeError, ValueError, KeyError, IndexError, OSError, StopIteration, AttributeError) as error:
+    except _READER_FAILURES as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise BadInputError(
             str(path), expected="a structure file ASE can read", found=reason[0], action="convert it to CIF or POSCAR"

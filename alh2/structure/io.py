@@ -49,11 +49,8 @@ def write_structure(
     chosen = format_of(path) if format is None else format
     if chosen not in FORMATS:
         raise BadInputError("format", expected="one of " + ", ".join(FORMATS), found=repr(format))
-    missing = sorted(set(atoms.get_chemical_symbols()) - set(type_map))
-    if missing and chosen in ("poscar", "lammps-data"):
-        raise BadInputError(
-            "type_map", expected=f"every element of the structure in {list(type_map)}", found=f"{missing} missing"
-        )
+    if chosen in ("poscar", "lammps-data"):
+        _check_type_map(atoms, tuple(type_map))
     bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     writers = {"cif": _cif, "extxyz": _extxyz}
     data = writers[chosen](bare) if chosen in writers else _typed(bare, chosen, tuple(type_map))
@@ -73,6 +70,20 @@ def format_of(path: Path) -> str:
             action="rename it or give the format (" + ", ".join(FORMATS) + ")",
         )
     return found
+
+
+def _check_type_map(atoms: Atoms, type_map: tuple[str, ...]) -> None:
+    unknown = [symbol for symbol in type_map if symbol not in atomic_numbers]
+    if unknown or len(set(type_map)) != len(type_map):
+        raise BadInputError("type_map", expected="distinct chemical symbols", found=", ".join(type_map) or "nothing")
+    missing = sorted(set(atoms.get_chemical_symbols()) - set(type_map))
+    if missing:
+        raise BadInputError(
+            "type_map",
+            expected="every element of the structure",
+            found=", ".join(type_map) + " without " + ", ".join(missing),
+            action="add the missing elements",
+        )
 
 
 def _cif(atoms: Atoms) -> bytes:

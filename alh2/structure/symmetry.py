@@ -17,9 +17,13 @@ class SpaceGroup:
 
 def space_group(atoms: Atoms, *, tolerance_ang: float = 1e-3) -> SpaceGroup | None:
     """Space group of a periodic structure within `tolerance_ang`, None where spglib finds none."""
+    import warnings
+
     import spglib
 
-    dataset = spglib.get_symmetry_dataset(
-        (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), symprec=tolerance_ang
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # spglib's own change of error handling
+        dataset = spglib.get_symmetry_dataset(
+            (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), symprec=tolerance_ang
+        )
     return None if dataset is None else SpaceGroup(int(dataset.number), str(dataset.international))
