@@ -36,7 +36,9 @@ if [ -f {record} ] && read -r d rc wall a state < {record} && [ "$d" = "$digest"
 then
   case "$state" in ok) {if_outputs_exist} exit 0 ;; timeout) [ "$wall" -ge {limit_cs} ] && exit 0 ;; *) exit 0 ;; esac
 fi
-rm -rf -- {remove}
+for name in {remove}; do
+  if [ -e "$name" ]; then rm -rf -- {remove}; break; fi
+done
 {exports}
 now() {{ if read -r t _ < /proc/uptime; then f=${{t#*.}}; t=${{t%.*}}$f; else t=$(date +%s)00; fi 2>/dev/null; }}
 now; start=$t
