@@ -2,7 +2,7 @@
 
 A potential needs two classes (alh2.potential.protocol): one that opens sessions, and a session that knows the energy
 of its configuration and of one-molecule changes. Here: pairs cut at 3σ with the long-range tail. The reference
-(NIST Standard Reference Simulation Website, grand-canonical transition-matrix Monte Carlo, also used by FEASST) is
+(grand-canonical averages of FEASST, the Monte Carlo code of NIST) is
 V = 512 σ³, T* = 1.5, βμ = -4 with Λ = σ: <N> = 10.373, <U>/ε = -1.596.
 
     python examples/gcmc_lennard_jones.py [--moves 400000]

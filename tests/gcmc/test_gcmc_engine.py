@@ -211,3 +211,18 @@ def test_walker_continues_from_its_state(independent):
     advance(copy, copied_session, ensemble, moves, 3000)
     assert np.array_equal(np.array(walker.guests), np.array(copy.guests))
     assert walker.energy_ev == pytest.approx(copy.energy_ev, abs=1e-12)
+
+
+def test_any_ase_calculator():
+    """A Lennard-Jones calculator through AsePotential: trials add up, frames have the calculator's energy."""
+    from alh2.potential.ase_potential import AsePotential
+
+    calculator = LennardJones(sigma=2.5, epsilon=0.01, rc=4.9, smooth=True)
+    framework = Atoms("Kr", [[5.0, 5.0, 5.0]], cell=[10.0] * 3, pbc=True)
+    result = run(AsePotential(calculator), framework, RigidMolecule.single("Ar"), n_moves=400, n_initial=2)
+    assert result.max_energy_drift_ev < 1e-9
+    atoms = result.frames_atoms()[-1]
+    atoms.calc = calculator
+    assert atoms.get_potential_energy() == pytest.approx(result.energy_ev[-1], abs=1e-9)
+    isolated = Atoms("Kr", [[5.0, 5.0, 5.0]], cell=[10.0] * 3, pbc=True, calculator=calculator)
+    assert result.host_energy_ev == pytest.approx(isolated.get_potential_energy())
