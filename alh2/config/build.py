@@ -14,14 +14,6 @@ from alh2.core.frames import Target
 
 Tree = dict[str, Any]
 
-_FORMATS = (
-    (".extxyz", "extxyz"),
-    (".xyz", "extxyz"),
-    (".traj", "ase/traj"),
-    (".xml", "vasp/xml"),
-    (".xml.gz", "vasp/xml"),
-)
-
 
 def absolute(folder: Path, text: str) -> Path:
     """`text` as a path, relative ones from `folder`; ``~`` is the home folder."""
@@ -40,10 +32,10 @@ def host(tree: Tree | None, folder: Path, where: Where) -> model.HostConfig | No
     return model.HostConfig(tree["id"], file, tree["build"], float(tree["lattice_ang"]), float(tree["box_ang"]))
 
 
-def dataset(root: Tree, folder: Path, where: Where) -> model.DatasetConfig:
+def dataset(root: Tree, folder: Path) -> model.DatasetConfig:
     """``alh2.dataset``, with DP-GEN's ``init_data_sys`` as further sources."""
     tree = root["alh2"]["dataset"]
-    sources = [_aimd(entry, root["fp_style"], folder, where / "aimd" / i) for i, entry in enumerate(tree["aimd"])]
+    sources = [_aimd(entry, root["fp_style"], folder) for entry in tree["aimd"]]
     prefix = absolute(folder, root.get("init_data_prefix", "."))
     for system in root["init_data_sys"]:
         sources.append(
@@ -61,10 +53,10 @@ def dataset(root: Tree, folder: Path, where: Where) -> model.DatasetConfig:
     return model.DatasetConfig(tuple(sources), float(tree["validation_fraction"]), tree["split"])
 
 
-def _aimd(tree: Tree, fp_style: str, folder: Path, where: Where) -> model.AimdSource:
+def _aimd(tree: Tree, fp_style: str, folder: Path) -> model.AimdSource:
     return model.AimdSource(
         files=tuple(absolute(folder, name) for name in tree["files"]),
-        format=_format(tree["files"][0], where / "files" / 0) if tree["format"] == "auto" else tree["format"],
+        format=tree["format"],
         drop_ps=float(tree["drop_ps"]),
         dt_fs=float(tree["dt_fs"]),
         every=tree["every"],
@@ -72,20 +64,6 @@ def _aimd(tree: Tree, fp_style: str, folder: Path, where: Where) -> model.AimdSo
         temperature_k=tree["temperature_k"],
         labeler=tree["labeler"] or fp_style,
     )
-
-
-def _format(name: str, where: Where) -> str:
-    base = Path(name).name
-    if "OUTCAR" in base:
-        return "vasp/outcar"
-    if "vasprun" in base:
-        return "vasp/xml"
-    for suffix, kind in _FORMATS:
-        if base.endswith(suffix):
-            return kind
-    if "." not in base:
-        return "deepmd/npy"
-    raise where.bad("a name that tells the format", name, "give format")
 
 
 def bootstrap(tree: Tree | None, *, interaction: bool) -> model.BootstrapConfig:

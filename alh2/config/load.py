@@ -45,7 +45,7 @@ def load_param(path: Path) -> ParamConfig:
         seed=own["seed"],
         type_map=type_map,
         host=build.host(own.get("host"), folder, where / "alh2" / "host"),
-        dataset=build.dataset(root, folder, where / "alh2" / "dataset"),
+        dataset=build.dataset(root, folder),
         bootstrap=build.bootstrap(own.get("bootstrap"), interaction="interaction" in own),
         committees=build.committees(root, type_map, where),
         explore=build.explore(root, folder),

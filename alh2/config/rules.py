@@ -10,6 +10,9 @@ from alh2.core.errors import BadInputError
 
 Tree = dict[str, Any]
 
+MIN_GAS_BOX_ANG = 12.0
+"""Least edge of the gas box where pairs are placed in it, Å."""
+
 
 def check_supported(root: Tree, where: Where) -> None:
     """Raise BadInputError for DP-GEN features that alh2 does not run, rather than ignore them."""
@@ -103,6 +106,9 @@ def check_whole(param: ParamConfig, where: Where) -> None:
     if param.converge.consecutive > param.converge.max_iterations:
         limit = f"a number ≤ max_iterations ({param.converge.max_iterations})"
         raise (own / "converge" / "consecutive").bad(limit, param.converge.consecutive)
+    if param.bootstrap.gas_pair_frames and param.bootstrap.gas_box_ang < MIN_GAS_BOX_ANG:
+        place = own / "bootstrap" / "gas_box_ang"
+        raise place.bad(f"a number ≥ {MIN_GAS_BOX_ANG:g}, as pairs are up to 6 Å apart", param.bootstrap.gas_box_ang)
     _check_moves(param, own)
     _check_loadings(param, own)
     _check_limits_can_be_met(param, own)
@@ -162,3 +168,23 @@ def _check_limits_can_be_met(param: ParamConfig, own: Where) -> None:
             found="neither",
             action="add one or set this limit to null",
         )
+
+
+_USED_KEYS = frozenset(
+    (
+        *("type_map", "mass_map", "init_data_prefix", "init_data_sys", "sys_configs_prefix", "sys_configs"),
+        *("numb_models", "default_training_param", "dp_compress", "training_reuse_iter", "training_reuse_numb_steps"),
+        *("training_reuse_stop_batch", "training_reuse_start_lr", "training_reuse_start_pref_e"),
+        *("training_reuse_start_pref_f", "mlp_engine", "train_backend", "model_devi_engine", "model_devi_jobs"),
+        *("model_devi_dt", "model_devi_f_trust_lo", "model_devi_f_trust_hi", "fp_style", "fp_params", "fp_task_max"),
+        *("fp_task_min", "alh2", "$schema"),
+    )
+)
+_HARMLESS = {"model_devi_skip": 0, "use_ele_temp": 0, "sys_format": "vasp/poscar"}
+"""Keys without effect whose values say so."""
+
+
+def keys_without_effect(raw: Tree, label_params: Tree) -> tuple[str, ...]:
+    """Keys of the file `raw` that DP-GEN knows and alh2 does not act on; those of the labeler do act."""
+    keys = [k for k in raw if not k.startswith("_") and k not in _USED_KEYS and k not in label_params]
+    return tuple(key for key in keys if key not in _HARMLESS or raw[key] != _HARMLESS[key])

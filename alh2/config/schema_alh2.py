@@ -7,7 +7,6 @@ from dargs import Argument
 from alh2.config.fields import AT_LEAST_ONE, FRACTION, NOT_NEGATIVE, POSITIVE, field, section
 from alh2.config.strict import Limits
 
-AIMD_FORMATS = ("auto", "extxyz", "vasp/outcar", "vasp/xml", "ase/traj", "deepmd/npy")
 LIST_NOT_EMPTY = Limits(at_least=0, not_empty=True)
 LIST_POSITIVE = Limits(above=0, not_empty=True)
 
@@ -92,9 +91,8 @@ def _dataset() -> Argument:
             field(
                 "format",
                 str,
-                "Format; auto tells it from the name.",
+                "auto (by the name), vasp/outcar, vasp/xml, deepmd/npy, extxyz, or another format of dpdata or ASE.",
                 default="auto",
-                limits=Limits(choices=AIMD_FORMATS),
             ),
             field(
                 "drop_ps",

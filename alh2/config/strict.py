@@ -6,6 +6,7 @@ lets booleans pass as integers, and has no ranges. This walker uses the same tre
 
 from __future__ import annotations
 
+import copy
 import math
 import types
 from collections.abc import Collection
@@ -126,7 +127,9 @@ def _validate_object(argument: Argument, value: Any, where: Where, lenient: Coll
         if field.optional:
             if field.default is not _Flags.NONE:
                 has_parts = bool(field.sub_fields) and isinstance(field.default, dict)
-                result[name] = validate(field, field.default, where / name) if has_parts else field.default
+                result[name] = (
+                    validate(field, field.default, where / name) if has_parts else copy.deepcopy(field.default)
+                )
         elif name not in lenient:
             raise BadInputError(
                 str(where / name), expected=_expectation(field), found="no such key", action="this key is required"

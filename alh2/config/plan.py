@@ -1,0 +1,111 @@
+"""The work a param file asks for, counted before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alh2.config.model import MdJob, ParamConfig
+from alh2.core.frames import Target
+
+
+@dataclass(frozen=True)
+class PlannedCommittee:
+    """Trainings of one committee per iteration; from `reuse_iter` on they are continued for `reuse_steps`."""
+
+    target: Target
+    n_models: int
+    steps: int | None
+    reuse_iter: int | None
+    reuse_steps: int | None
+
+
+@dataclass(frozen=True)
+class PlannedIteration:
+    """Exploration and labels of one iteration; `last` also for those after it up to `max_iterations`.
+
+    label_cap : most frames labelled (per-system cap times systems, GCMC counting as one more), without assessment
+    assess_labels : labels of held-out insertions (N and N+1)
+    """
+
+    iteration: int
+    md_tasks: int
+    md_steps: int
+    temperatures_k: tuple[float, ...]
+    loadings: tuple[int, ...]
+    gcmc_tasks: int
+    gcmc_moves: int
+    label_cap: int
+    assess_labels: int
+
+
+@dataclass(frozen=True)
+class PlannedWork:
+    """The whole campaign.
+
+    bootstrap_labels : labels before the first training, at most
+    isotherm_runs : pressures times initial loadings
+    """
+
+    committees: tuple[PlannedCommittee, ...]
+    bootstrap_labels: int
+    iterations: tuple[PlannedIteration, ...]
+    max_iterations: int
+    production_md_steps: int
+    isotherm_runs: int
+    isotherm_moves: int
+
+
+def planned_work(param: ParamConfig, *, n_aimd_frames: int) -> PlannedWork:
+    """Work of `param`; `n_aimd_frames` initial frames need a bare-host label each where that is asked for."""
+    boot, made = param.bootstrap, param.production
+    loaded = sum(1 for loading in boot.loadings if loading > 0) * boot.frames_per_loading
+    bare = boot.host_snapshots + (n_aimd_frames if boot.label_bare_hosts else 0)
+    labels = loaded + bare + boot.gas_frames + boot.gas_pair_frames
+    described = min(
+        max(len(param.explore.md_jobs), len(param.explore.gcmc_jobs), 1),
+        param.converge.max_iterations,
+    )
+    return PlannedWork(
+        committees=tuple(_committee(param, target) for target in ("total", "interaction") if param.committee(target)),
+        bootstrap_labels=labels,
+        iterations=tuple(_iteration(param, i) for i in range(described)),
+        max_iterations=param.converge.max_iterations,
+        production_md_steps=made.md_steps if made else 0,
+        isotherm_runs=len(made.pressures_bar) * len(made.n_initial) if made else 0,
+        isotherm_moves=made.n_moves if made else 0,
+    )
+
+
+def _committee(param: ParamConfig, target: Target) -> PlannedCommittee:
+    config = param.committee(target)
+    assert config is not None
+    training = config.training_param["training"]
+    steps = training.get("numb_steps", training.get("stop_batch"))
+    return PlannedCommittee(target, config.n_models, steps, config.reuse_iter, config.reuse_n_steps)
+
+
+def _iteration(param: ParamConfig, iteration: int) -> PlannedIteration:
+    explore = param.explore
+    md = explore.md_jobs[min(iteration, len(explore.md_jobs) - 1)]
+    gcmc = explore.gcmc_jobs[min(iteration, len(explore.gcmc_jobs) - 1)] if explore.gcmc_jobs else ()
+    md_tasks = _starts(param, md) * len(md.temperatures_k)
+    gcmc_tasks = [len(j.temperatures_k) * len(j.fugacities_bar) * len(j.n_initial) for j in gcmc]
+    asked = param.assess
+    return PlannedIteration(
+        iteration=iteration,
+        md_tasks=md_tasks,
+        md_steps=md.n_steps,
+        temperatures_k=md.temperatures_k,
+        loadings=tuple(explore.loadings[i] for i in md.sys_idx) if explore.loadings else (),
+        gcmc_tasks=sum(gcmc_tasks),
+        gcmc_moves=sum(n * j.n_moves for n, j in zip(gcmc_tasks, gcmc, strict=True)),
+        label_cap=param.select.fp_task_max * (len(md.sys_idx) + bool(gcmc)),
+        assess_labels=2 * len(asked.loadings) * asked.per_loading if asked else 0,
+    )
+
+
+def _starts(param: ParamConfig, job: MdJob) -> int:
+    """Start configurations of an MD job: one per loading, or every file of its ``sys_configs``."""
+    if param.explore.loadings:
+        return len(job.sys_idx)
+    return sum(len(param.explore.sys_configs[i]) for i in job.sys_idx)
