@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from alh2.config.model import StageMachine
@@ -45,9 +45,17 @@ class _Run:
     n_reused: int = 0
     started: float = 0.0
     given_up: str = ""
+    successes: dict[int, tuple[TaskOutcome, int]] = field(default_factory=dict)
 
     def recorded(self, entry: Entry) -> tuple[TaskOutcome, int] | None:
-        return recorded_outcome(entry.task, entry.digest, self.layout.base_dir)
+        """Outcome and attempt on disk; a success is read once per call."""
+        key = id(entry)
+        if key not in self.successes:
+            found = recorded_outcome(entry.task, entry.digest, self.layout.base_dir)
+            if found is None or found[0].status != "done":
+                return found
+            self.successes[key] = found
+        return self.successes[key]
 
     def waits(self, entry: Entry, attempt: int) -> bool:
         """Whether `entry` still has to run for everything up to `attempt` to be over."""
