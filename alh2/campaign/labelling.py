@@ -8,9 +8,9 @@ from pathlib import Path
 
 from alh2.config.model import StageMachine
 from alh2.core.frames import Frame, Label
-from alh2.dispatch.run import run_tasks
-from alh2.dispatch.tasks import Progress, Task
-from alh2.label.protocol import LabelFailure, Labeler
+from alh2.dispatch.run import Progress, run_tasks
+from alh2.dispatch.tasks import Task
+from alh2.label.protocol import Labeler, LabelFailure
 from alh2.label.quarantine import QuarantineEntry, append_quarantine, now_utc, read_quarantine
 
 
@@ -76,9 +76,7 @@ def label_frames(
             labels[request.frame.digest] = answer
         else:
             task = f"{directory.parent.name}/{directory.name}/{request.name}"
-            refusals.append(
-                QuarantineEntry(request.frame.digest, task, bench.labeler.name, answer.reason, now_utc())
-            )
+            refusals.append(QuarantineEntry(request.frame.digest, task, bench.labeler.name, answer.reason, now_utc()))
     if refusals:
         append_quarantine(bench.quarantine, refusals)
     return labels

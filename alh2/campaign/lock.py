@@ -82,3 +82,17 @@ def _fresh_owner_elsewhere(fd: int) -> str | None:
     except (ValueError, KeyError, TypeError):
         return None
     return _read_owner(fd) if fresh and elsewhere else None
+
+
+def is_held(path: Path) -> bool:
+    """Whether a driver on this host holds the lock now."""
+    if not path.exists():
+        return False
+    fd = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

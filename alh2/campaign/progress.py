@@ -6,16 +6,21 @@ import sys
 import time
 from typing import TextIO
 
-from alh2.dispatch.tasks import Progress
+from alh2.dispatch.run import Progress
 
 PLAIN_EVERY_S = 10.0
 
 
 def duration(seconds: float) -> str:
-    """"1:05" or "2:03:04"."""
+    """ "1:05" or "2:03:04"."""
     whole = int(seconds)
     hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def finished(progress: Progress) -> int:
+    """Tasks with a result, good or bad."""
+    return progress.n_done + progress.n_failed
 
 
 class Reporter:
@@ -49,9 +54,9 @@ class Reporter:
     def tasks(self, progress: Progress) -> None:
         """Task counts of the running stage, with an ETA from the rate seen so far."""
         now = time.monotonic()
-        if self._first is None or progress.n_finished < self._first[1] or progress.n_finished == 0:
-            self._first = (now, progress.n_finished)
-        text = f"{self._stage} · {progress.n_finished}/{progress.n_total} tasks"
+        if self._first is None or finished(progress) < self._first[1] or finished(progress) == 0:
+            self._first = (now, finished(progress))
+        text = f"{self._stage} · {finished(progress)}/{progress.n_total} tasks"
         if progress.n_failed:
             text += f", {progress.n_failed} failed"
         text += self._eta(now, progress)
@@ -67,8 +72,8 @@ class Reporter:
     def _eta(self, now: float, progress: Progress) -> str:
         assert self._first is not None
         began, before = self._first
-        fresh = progress.n_finished - before
-        left = progress.n_total - progress.n_finished
+        fresh = finished(progress) - before
+        left = progress.n_total - finished(progress)
         if fresh <= 0 or left <= 0:
             return ""
         return f", about {duration((now - began) / fresh * left)} left"

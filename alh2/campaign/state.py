@@ -22,7 +22,7 @@ class CampaignState:
 
     stage : the stage to run (or running); iteration : its iteration, 0 during the bootstrap
     converged : verdict of the last assessment; verdict : the same in words
-    param_digest : digest of the param file the campaign was started with
+    param_file, machine_file : what the campaign was last run with
     """
 
     stage: Stage = "bootstrap"
@@ -32,7 +32,8 @@ class CampaignState:
     consecutive: int = 0
     verdict: str = "not assessed yet"
     message: str = ""
-    param_digest: str = ""
+    param_file: str = ""
+    machine_file: str = ""
 
     def advanced(self, stage: Stage, *, iteration: int | None = None) -> CampaignState:
         """The state with `stage` next."""

@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from alh2.cli import check, gcmc, ingest, init, label, run, structure
 from alh2.cli.errors import run_app
 
 app = typer.Typer(
@@ -15,6 +16,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+for _command in (init, check, run, ingest, structure, label, gcmc):
+    _command.register(app)
 
 
 def main() -> None:

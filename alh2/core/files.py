@@ -53,13 +53,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
-        raise BadInputError(
-            str(path), expected="a JSON file", found="no such file", action="check the path"
-        ) from None
+        raise BadInputError(str(path), expected="a JSON file", found="no such file", action="check the path") from None
     except ValueError as error:
-        raise BadInputError(
-            str(path), expected="valid JSON", found=str(error), action="mend the file"
-        ) from None
+        raise BadInputError(str(path), expected="valid JSON", found=str(error), action="mend the file") from None
 
 
 def commit_directory(staged: Path, final: Path) -> None:

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from alh2.core.frames import ATOMS_PER_H2, Frame
+from alh2.core.frames import Frame
+from alh2.core.gas import gas_molecule
 from alh2.potential.evaluate import evaluate_committee
-
-GAS_BOX_ANG = 30.0
 
 
 def force_deviation(forces_ev_ang: np.ndarray) -> float:
@@ -32,21 +31,10 @@ def max_force_deviations(models: Sequence[Path], frames: Sequence[Frame]) -> np.
     return np.array([force_deviation(answer.frame_forces_ev_ang(i)) for i in range(len(frames))])
 
 
-def isolated_molecule(frame: Frame, molecule: int) -> Frame:
-    """Guest `molecule` of `frame` alone in a cubic box of `GAS_BOX_ANG`."""
-    first = frame.n_host + ATOMS_PER_H2 * molecule
-    sites = frame.positions_ang[first : first + ATOMS_PER_H2]
-    step = sites[1] - sites[0]
-    fractional = np.linalg.solve(frame.cell_ang.T, step)
-    step = (fractional - np.round(fractional)) @ frame.cell_ang
-    centre = np.full(3, 0.5 * GAS_BOX_ANG)
-    return Frame(("H", "H"), np.array([centre - step / 2, centre + step / 2]), GAS_BOX_ANG * np.eye(3), 0)
-
-
 def insertion_energies(models: Sequence[Path], frames: Sequence[Frame], molecules: Sequence[int]) -> np.ndarray:
     """E(N) - E(N-1) - E(gas) in eV, (n_models, n_frames), for guest `molecules[i]` of `frames[i]` (all N ≥ 1)."""
     less = [frame.without_molecule(k) for frame, k in zip(frames, molecules, strict=True)]
-    gas = [isolated_molecule(frame, k) for frame, k in zip(frames, molecules, strict=True)]
+    gas = [gas_molecule(frame, k) for frame, k in zip(frames, molecules, strict=True)]
     n = len(frames)
     energies = evaluate_committee(models, [*frames, *less, *gas]).energies_ev
     return np.asarray(energies[:, :n] - energies[:, n : 2 * n] - energies[:, 2 * n :])

@@ -47,7 +47,10 @@ def write_conf(frame: Frame, path: Path, *, type_map: Sequence[str]) -> None:
     cell = frame.cell_ang
     if abs(cell[0, 1]) + abs(cell[0, 2]) + abs(cell[1, 2]) > 1e-9:
         raise BadInputError(
-            str(path), expected="a cell with a along x and b in the xy plane", found=f"{cell.tolist()}", action="rotate it"
+            str(path),
+            expected="a cell with a along x and b in the xy plane",
+            found=f"{cell.tolist()}",
+            action="rotate it",
         )
     lines = [f"# {frame.host_id} with {frame.n_h2} H2", "", f"{frame.n_atoms} atoms", f"{len(type_map)} atom types", ""]
     lines += [f"0.0 {cell[i, i]:.16g} {axis}lo {axis}hi" for i, axis in enumerate("xyz")]

@@ -128,5 +128,3 @@ def _collect_one(setting: MdSetting, run: MdTask, outcome: TaskOutcome) -> list[
         return frames
     start = replace(run.start, provenance=Provenance("md", setting.iteration, f"{origin} step 0", run.temperature_k))
     return [ExploredFrame(start, "md", name, 0, run.temperature_k, math.nan)]
-
-

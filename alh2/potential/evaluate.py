@@ -39,6 +39,17 @@ class CommitteeEvaluation:
         """Forces of frame `index`, (n_models, n_atoms, 3), eV/Å."""
         return self.forces_ev_ang[:, self.offsets[index] : self.offsets[index + 1]]
 
+    def part(self, first: int, last: int) -> CommitteeEvaluation:
+        """Frames `first` to `last` (exclusive) alone."""
+        offsets = self.offsets[first : last + 1]
+        atoms = slice(int(offsets[0]), int(offsets[-1]))
+        return CommitteeEvaluation(
+            self.energies_ev[:, first:last],
+            self.forces_ev_ang[:, atoms],
+            offsets - offsets[0],
+            self.digests[first:last],
+        )
+
 
 def evaluate_committee(model_files: Sequence[Path], frames: Sequence[Frame]) -> CommitteeEvaluation:
     """Energies and forces of `frames` by each model, in this process; raises BadInputError as the evaluator does."""

@@ -15,8 +15,8 @@ from alh2.config.model import CommitteeConfig, StageMachine
 from alh2.core.errors import BadInputError, NeedsPersonError
 from alh2.core.files import atomic_write_json, read_json
 from alh2.core.random_streams import seed_for
-from alh2.dispatch.run import run_tasks
-from alh2.dispatch.tasks import Progress, Task, TaskOutcome
+from alh2.dispatch.run import Progress, run_tasks
+from alh2.dispatch.tasks import Task, TaskOutcome
 from alh2.train.inputs import deepmd_input
 from alh2.train.lcurve import read_lcurve
 from alh2.train.members import CHECKPOINT_SUFFIXES, Member, members
@@ -72,7 +72,9 @@ def prepare_member(
     if reuse:
         assert plan.previous_train_dir is not None
         inputs += _link_checkpoint(Member(plan.previous_train_dir, member.target, member.index), work_dir)
-    inputs += [os.path.relpath(file, plan.train_dir) for path in data for file in sorted(path.rglob("*")) if file.is_file()]
+    inputs += [
+        os.path.relpath(file, plan.train_dir) for path in data for file in sorted(path.rglob("*")) if file.is_file()
+    ]
     outputs = [*MODEL_FILES, *(f"model.ckpt{suffix}" for suffix in CHECKPOINT_SUFFIXES)]
     if committee.compress:
         outputs.append("frozen_model_compressed.pb")
@@ -151,10 +153,15 @@ def train_committees(
         }
         if not failures:
             break
-        exhausted = [f"{name}: {reason}" for name, (member, reason) in failures.items() if attempts.of(member) + 1 >= MAX_ATTEMPTS]
+        exhausted = [
+            f"{name}: {reason}"
+            for name, (member, reason) in failures.items()
+            if attempts.of(member) + 1 >= MAX_ATTEMPTS
+        ]
         if exhausted:
             raise NeedsPersonError(
-                f"training failed {MAX_ATTEMPTS} times with different seeds in {plan.train_dir}: " + "; ".join(exhausted)
+                f"training failed {MAX_ATTEMPTS} times with different seeds in {plan.train_dir}: "
+                + "; ".join(exhausted)
             )
         for member, _reason in failures.values():
             attempts.increase(member)

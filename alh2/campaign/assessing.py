@@ -1,0 +1,127 @@
+"""Stage *assess*: errors of the committees on held-out labels, and the convergence verdict."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from alh2.assess.errors import (
+    FrameErrors,
+    InsertionEnergies,
+    frame_errors,
+    frames_of,
+    insertion_energies,
+    save_errors,
+)
+from alh2.assess.heldout import load_heldout
+from alh2.assess.verdict import Measured, Verdict, judge
+from alh2.campaign.context import Campaign
+from alh2.config.model import CommitteeConfig
+from alh2.core.errors import NeedsPersonError
+from alh2.core.files import atomic_write_json, read_json
+from alh2.dispatch.run import run_tasks
+from alh2.dispatch.tasks import Task
+from alh2.explore.explored_file import load_explored
+from alh2.potential.evaluate import load_evaluation
+from alh2.potential.frames_npz import save_frames
+from alh2.select.table import SELECTION_FILE, read_selection_table
+
+EVALUATE_TIMEOUT_S = 24 * 3600.0
+RESULT_FILE = "assess.json"
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Figures and verdict of one iteration, as stored in ``03.assess/assess.json``."""
+
+    accurate_fraction: float
+    insertion_spread_ev: float
+    force_rmse_ev_ang: float
+    insertion_rmse_ev: float
+    insertion_mean_ev: float
+    met: bool
+    words: str
+
+
+def assess(campaign: Campaign, iteration: int) -> Assessment:
+    """Evaluate both committees on everything held out, judge, and write ``assess.json``; repeatable."""
+    directory = campaign.paths.assess(iteration)
+    directory.mkdir(parents=True, exist_ok=True)
+    done = {c.target: _committee_errors(campaign, iteration, c) for c in campaign.param.committees}
+    force, _ = done[campaign.force_committee.target]
+    _, insertions = done[campaign.engine_committee.target]
+    measured = Measured(
+        accurate_fraction=_accurate_fraction(campaign, iteration),
+        insertion_spread_ev=_insertion_spread(campaign, iteration),
+        force_rmse_ev_ang=force.force_rmse_ev_ang,
+        insertion_rmse_ev=insertions.rmse_ev,
+        insertion_mean_ev=insertions.mean_ev,
+    )
+    verdict: Verdict = judge(campaign.param.converge, measured)
+    result = Assessment(**asdict(measured), met=verdict.met, words=verdict.words)
+    atomic_write_json(directory / RESULT_FILE, asdict(result))
+    campaign.reporter.message(
+        f"held out: force RMSE {measured.force_rmse_ev_ang:.3f} eV/Å, insertion energy RMSE "
+        f"{1e3 * measured.insertion_rmse_ev:.1f} meV, mean {1e3 * measured.insertion_mean_ev:+.1f} meV"
+    )
+    campaign.reporter.message(verdict.words)
+    return result
+
+
+def load_assessment(path: Path) -> Assessment | None:
+    """The assessment in an iteration's ``03.assess``, None where there is none yet."""
+    file = path / RESULT_FILE
+    return Assessment(**read_json(file)) if file.exists() else None
+
+
+def _committee_errors(
+    campaign: Campaign, iteration: int, committee: CommitteeConfig
+) -> tuple[FrameErrors, InsertionEnergies]:
+    directory = campaign.paths.assess(iteration)
+    target = committee.target
+    valid = [f for f in campaign.store.load("valid") if f.has_target(target)]
+    insertions = load_heldout(campaign.paths.explore(iteration))
+    frames = [f.frame for f in valid] + frames_of(insertions)
+    work_dir = directory / f"evaluate.{target}"
+    work_dir.mkdir(parents=True, exist_ok=True)
+    save_frames(work_dir / "frames.npz", frames)
+    graphs = [os.path.relpath(m.graph, work_dir) for m in campaign.members(committee, iteration)]
+    task = Task(
+        work_dir=work_dir,
+        command=f"{campaign.machine.gcmc.command} -m alh2.potential.evaluate --models {' '.join(graphs)} "
+        "--frames frames.npz --output evaluation.npz",
+        inputs=("frames.npz", *graphs),
+        outputs=("evaluation.npz",),
+        timeout_s=EVALUATE_TIMEOUT_S,
+        label=f"evaluate {target} committee",
+    )
+    (outcome,) = run_tasks(
+        [task],
+        machine=campaign.machine.gcmc,
+        base_dir=directory,
+        name=f"evaluate.{target}",
+        on_progress=campaign.on_progress,
+    )
+    if outcome.status != "done":
+        raise NeedsPersonError(f"{work_dir}: the {target} committee could not be evaluated: {outcome.message}")
+    evaluation = load_evaluation(work_dir / "evaluation.npz")
+    labels = {f.frame.digest: f.label for f in campaign.store.load()}
+    errors = frame_errors(valid, evaluation.part(0, len(valid)), target=target)
+    insertion = insertion_energies(insertions, labels, evaluation.part(len(valid), len(frames)), target=target)
+    save_errors(directory / f"errors.{target}.npz", errors, insertion)
+    return errors, insertion
+
+
+def _accurate_fraction(campaign: Campaign, iteration: int) -> float:
+    rows = read_selection_table(campaign.paths.label(iteration) / SELECTION_FILE)
+    return sum(row.band == "accurate" for row in rows) / len(rows) if rows else float("nan")
+
+
+def _insertion_spread(campaign: Campaign, iteration: int) -> float:
+    """Mean committee spread (eV) of the insertion energy over explored GCMC frames; NaN where there are none."""
+    explored = load_explored(campaign.paths.explore(iteration))
+    spreads = [e.devi_insertion_ev for e in explored if e.devi_insertion_ev is not None]
+    return float(np.mean(spreads)) if spreads else float("nan")

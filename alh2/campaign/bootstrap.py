@@ -1,0 +1,121 @@
+"""Before the first training: ingest the AIMD, label what makes compositions span H2 exchange, choose host snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from alh2.campaign.context import Campaign
+from alh2.campaign.labelling import LabelRequest, label_frames
+from alh2.core.atoms import from_atoms
+from alh2.core.errors import BadInputError, NeedsPersonError
+from alh2.core.frames import Frame, LabelledFrame, Provenance
+from alh2.core.random_streams import seed_for, stream
+from alh2.dataset.bootstrap import bootstrap_frames
+from alh2.dataset.ingest import IngestOptions, TrajectorySource, ingest
+from alh2.potential.frames_npz import save_frames
+from alh2.structure.hosts import build_host
+
+MIN_LABELLED_FRACTION = 0.5
+
+
+def bootstrap(campaign: Campaign) -> None:
+    """Fill the dataset for the first training; repeatable at any point."""
+    ingest_aimd(campaign)
+    hosts = choose_hosts(campaign)
+    save_frames(campaign.paths.hosts, hosts)
+    frames = bootstrap_frames(
+        campaign.param.bootstrap,
+        hosts,
+        host_id=_host_id(campaign),
+        rng=stream(campaign.param.seed, "bootstrap"),
+    )
+    requests = [LabelRequest(f"task.{frame.n_h2:03d}.{i:06d}", frame) for i, frame in enumerate(frames)]
+    if campaign.param.bootstrap.label_bare_hosts:
+        known_hosts = campaign.store.host_digests()
+        bare = {f.frame.bare_host().digest: f.frame.bare_host() for f in campaign.store.load() if f.frame.n_host}
+        bare |= {host.digest: host for host in hosts}
+        wanted = [frame for digest, frame in bare.items() if digest not in known_hosts]
+        requests += [LabelRequest(f"host.{i:06d}", frame) for i, frame in enumerate(wanted)]
+    labels = label_frames(
+        requests,
+        campaign.bench,
+        directory=campaign.paths.bootstrap / "02.fp",
+        known={f.frame.digest: f.label for f in campaign.store.load()},
+        name="init.label",
+        on_progress=campaign.on_progress,
+    )
+    if len(labels) < MIN_LABELLED_FRACTION * len(requests):
+        raise NeedsPersonError(
+            f"only {len(labels)} of {len(requests)} initial frames could be labelled; the reasons are in "
+            f"{campaign.paths.quarantine}; mend the labeler or the structures and run again"
+        )
+    _store(campaign, requests, labels)
+
+
+def _store(campaign: Campaign, requests: Sequence[LabelRequest], labels: dict) -> None:
+    digests = campaign.store.digests()
+    hosts = [
+        (r.frame, labels[r.frame.digest]) for r in requests if r.name.startswith("host") and r.frame.digest in labels
+    ]
+    campaign.store.append_host_labels(hosts, name="init.hosts")
+    new = [
+        LabelledFrame(r.frame, labels[r.frame.digest])
+        for r in requests
+        if r.name.startswith("task") and r.frame.digest in labels and r.frame.digest not in digests
+    ]
+    campaign.store.append(new, split="train", name="init.bootstrap")
+
+
+def ingest_aimd(campaign: Campaign) -> None:
+    """Read the AIMD of the param file into the store (a repeat adds nothing)."""
+    config = campaign.param.dataset
+    if not config.aimd:
+        return
+    n_host = None
+    if campaign.param.host is not None:
+        n_host = len(build_host(campaign.param.host))
+    report = ingest(
+        [TrajectorySource.from_config(source) for source in config.aimd],
+        campaign.paths.dataset,
+        type_map=campaign.param.type_map,
+        options=IngestOptions(
+            host_id=_host_id(campaign),
+            n_host=n_host,
+            validation_fraction=config.validation_fraction,
+            split=config.split,
+            seed=seed_for(campaign.param.seed, "split"),
+        ),
+    )
+    for trajectory in report.trajectories:
+        campaign.reporter.message(
+            f"read {trajectory.n_train} training and {trajectory.n_valid} held-out frames of {trajectory.system}"
+        )
+
+
+def choose_hosts(campaign: Campaign) -> list[Frame]:
+    """Host geometries evenly over the AIMD; the built or given host alone where there is no AIMD."""
+    wanted = max(1, campaign.param.bootstrap.host_snapshots)
+    bare: dict[str, Frame] = {}
+    for labelled in campaign.store.load("train"):
+        if labelled.frame.n_host and labelled.frame.host_id == _host_id(campaign):
+            host = labelled.frame.bare_host()
+            bare.setdefault(host.digest, host)
+    candidates = list(bare.values())
+    if candidates:
+        chosen = np.unique(np.linspace(0, len(candidates) - 1, wanted).round().astype(int))
+        return [candidates[i] for i in chosen]
+    if campaign.param.host is None:
+        raise BadInputError(
+            str(campaign.param.source),
+            expected="alh2.host or AIMD of a host to start from",
+            found="neither",
+            action="name a structure file in alh2.host.file",
+        )
+    atoms = build_host(campaign.param.host)
+    return [from_atoms(atoms, n_host=len(atoms), host_id=campaign.param.host.id, provenance=Provenance("bootstrap"))]
+
+
+def _host_id(campaign: Campaign) -> str:
+    return campaign.param.host.id if campaign.param.host is not None else "host"

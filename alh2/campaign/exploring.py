@@ -1,0 +1,225 @@
+"""Stage *explore*: MD, GCMC and held-out Monte Carlo tasks of an iteration, and the frames they visited."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from alh2.assess.heldout import pick_molecules, save_heldout
+from alh2.campaign.context import Campaign
+from alh2.config.model import GcmcJob
+from alh2.core.atoms import from_atoms, to_atoms
+from alh2.core.explored import ExploredFrame
+from alh2.core.frames import Frame, Provenance
+from alh2.core.random_streams import seed_for, stream
+from alh2.dataset.checks import require_insertion_energy_determined
+from alh2.dispatch.run import run_tasks
+from alh2.explore.explored_file import TABLE_FILE, save_explored
+from alh2.explore.gcmc import GcmcModels, GcmcTask, collect_gcmc, prepare_gcmc
+from alh2.explore.gcmc_job import GcmcSpec
+from alh2.explore.md import MdSetting, MdTask, collect_md, prepare_md
+from alh2.structure.loading import load_h2
+
+HELDOUT_FILE_DONE = "heldout.npz"
+MAX_GCMC_SAMPLES = 200
+
+
+def explore(campaign: Campaign, iteration: int) -> None:
+    """Run all exploration tasks of `iteration` and write what they visited; repeatable."""
+    directory = campaign.paths.explore(iteration)
+    directory.mkdir(parents=True, exist_ok=True)
+    if (directory / TABLE_FILE).exists():
+        return
+    models = link_models(campaign, iteration, directory)
+    explored = _explore_md(campaign, iteration, directory, models)
+    explored += _explore_gcmc(campaign, iteration, directory, models)
+    _sample_heldout(campaign, iteration, directory, models)
+    save_explored(directory, explored)
+
+
+def link_models(campaign: Campaign, iteration: int, directory: Path) -> GcmcModels:
+    """Link the models of `iteration` into `directory` (as DP-GEN does), so that tasks find them below their base."""
+    force = campaign.force_committee
+    engine = campaign.engine_committee
+    graphs = {
+        m.graph.name: m.graph
+        for c in {force.target: force, engine.target: engine}.values()
+        for m in campaign.members(c, iteration)
+    }
+    first = campaign.members(engine, iteration)[0]
+    graphs[f"engine.{engine.target}.pb"] = first.frozen
+    for name, target in graphs.items():
+        link = directory / name
+        temporary = directory / f".{name}.tmp"
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(os.path.relpath(target, directory))
+        os.replace(temporary, link)
+    interaction = campaign.param.committee("interaction")
+    return GcmcModels(
+        engine=directory / f"engine.{engine.target}.pb",
+        force=tuple(directory / m.graph.name for m in campaign.members(force, iteration)),
+        insertion=tuple(directory / m.graph.name for m in campaign.members(interaction or force, iteration)),
+    )
+
+
+def loaded_host(campaign: Campaign, n_h2: int, path: Sequence[str | int], *, prefer_open_sites: bool = False) -> Frame:
+    """A host snapshot with `n_h2` molecules placed at random; `path` names the random stream."""
+    rng = stream(campaign.param.seed, *path)
+    hosts = campaign.hosts()
+    host = hosts[int(rng.integers(len(hosts)))]
+    atoms = load_h2(
+        to_atoms(host),
+        n_h2,
+        rng=rng,
+        min_distance_ang=campaign.param.bootstrap.min_distance_ang,
+        prefer_open_sites=prefer_open_sites,
+    )
+    return from_atoms(atoms, n_host=host.n_host, host_id=host.host_id, provenance=Provenance("bootstrap"))
+
+
+def _explore_md(campaign: Campaign, iteration: int, directory: Path, models: GcmcModels) -> list[ExploredFrame]:
+    jobs = campaign.param.explore.md_jobs
+    if not jobs:
+        return []
+    job = jobs[min(iteration, len(jobs) - 1)]
+    setting = MdSetting(
+        directory=directory,
+        iteration=iteration,
+        graphs=models.force,
+        type_map=campaign.param.type_map,
+        masses_amu=campaign.param.explore.mass_amu,
+        root_seed=campaign.param.seed,
+        command=campaign.machine.model_devi.command,
+    )
+    runs: list[MdTask] = []
+    for system in job.sys_idx:
+        for index, temperature_k in enumerate(job.temperatures_k):
+            start = _md_start(campaign, iteration, system, index)
+            runs.append(prepare_md(setting, job, system, temperature_k, start, index=index))
+    outcomes = run_tasks(
+        [run.task for run in runs],
+        machine=campaign.machine.model_devi,
+        base_dir=directory,
+        name=f"md.{iteration:06d}",
+        on_progress=campaign.on_progress,
+    )
+    return collect_md(setting, runs, outcomes)
+
+
+def _md_start(campaign: Campaign, iteration: int, system: int, index: int) -> Frame:
+    n_h2 = campaign.param.explore.loadings[system]
+    return loaded_host(campaign, n_h2, ("md-start", iteration, system, index), prefer_open_sites=index % 2 == 0)
+
+
+def _explore_gcmc(campaign: Campaign, iteration: int, directory: Path, models: GcmcModels) -> list[ExploredFrame]:
+    jobs = campaign.param.explore.gcmc_jobs
+    if not jobs:
+        return []
+    require_insertion_energy_determined(
+        campaign.store.counts(), target=campaign.engine_committee.target, where=str(campaign.paths.dataset)
+    )
+    runs = [
+        _gcmc_run(campaign, iteration, directory, models, job, index)
+        for job, index in _numbered(jobs[min(iteration, len(jobs) - 1)])
+    ]
+    outcomes = run_tasks(
+        [run.task for run in runs],
+        machine=campaign.machine.gcmc,
+        base_dir=directory,
+        name=f"gcmc.{iteration:06d}",
+        on_progress=campaign.on_progress,
+    )
+    return collect_gcmc(runs, outcomes, iteration=iteration)
+
+
+def _numbered(jobs: Sequence[GcmcJob]) -> list[tuple[GcmcSpec, int]]:
+    """One spec per temperature, fugacity and initial loading; models and seed are filled in later."""
+    specs = [
+        GcmcSpec(
+            ensemble="grand-canonical",
+            engine_model="",
+            force_models=(),
+            insertion_models=(),
+            temperature_k=temperature_k,
+            fugacity_bar=fugacity_bar,
+            n_initial=n_initial,
+            n_moves=job.n_moves,
+            n_equilibration=job.n_equilibration,
+            sample_every=job.sample_every,
+            max_samples=MAX_GCMC_SAMPLES,
+            max_loading=job.max_loading,
+            min_distance_ang=0.0,
+            seed=0,
+        )
+        for job in jobs
+        for temperature_k in job.temperatures_k
+        for fugacity_bar in job.fugacities_bar
+        for n_initial in job.n_initial
+    ]
+    return [(spec, index) for index, spec in enumerate(specs)]
+
+
+def _gcmc_run(
+    campaign: Campaign, iteration: int, directory: Path, models: GcmcModels, spec: GcmcSpec, index: int
+) -> GcmcTask:
+    from dataclasses import replace
+
+    start = loaded_host(campaign, spec.n_initial, ("gcmc-start", iteration, index), prefer_open_sites=index % 2 == 0)
+    seed = seed_for(campaign.param.seed, "gcmc", iteration, index)
+    spec = replace(spec, seed=seed, min_distance_ang=campaign.param.select.min_distance_ang)
+    return prepare_gcmc(
+        directory / f"gcmc.{index:06d}",
+        spec,
+        start,
+        models=models,
+        base_dir=directory,
+        command=campaign.machine.gcmc.command,
+    )
+
+
+def _sample_heldout(campaign: Campaign, iteration: int, directory: Path, models: GcmcModels) -> None:
+    """Frames at fixed loadings N+1 from Monte Carlo with the new model: fresh insertions nobody trained on."""
+    config = campaign.param.assess
+    if config is None or (directory / HELDOUT_FILE_DONE).exists():
+        return
+    runs = []
+    for index, n_h2 in enumerate(config.loadings):
+        spec = GcmcSpec(
+            ensemble="canonical",
+            engine_model="",
+            force_models=(),
+            insertion_models=(),
+            temperature_k=config.temperature_k,
+            fugacity_bar=1.0,
+            n_initial=n_h2 + 1,
+            n_moves=config.per_loading * config.n_moves_between,
+            n_equilibration=2 * config.n_moves_between,
+            sample_every=config.n_moves_between,
+            max_samples=config.per_loading,
+            max_loading=None,
+            min_distance_ang=campaign.param.select.min_distance_ang,
+            seed=seed_for(campaign.param.seed, "heldout", iteration, index),
+        )
+        start = loaded_host(campaign, n_h2 + 1, ("heldout-start", iteration, index), prefer_open_sites=True)
+        runs.append(
+            prepare_gcmc(
+                directory / f"heldout.{index:06d}",
+                spec,
+                start,
+                models=GcmcModels(models.engine, (), ()),
+                base_dir=directory,
+                command=campaign.machine.gcmc.command,
+            )
+        )
+    outcomes = run_tasks(
+        [run.task for run in runs],
+        machine=campaign.machine.gcmc,
+        base_dir=directory,
+        name=f"heldout.{iteration:06d}",
+        on_progress=campaign.on_progress,
+    )
+    done = [(run, outcome) for run, outcome in zip(runs, outcomes, strict=True) if outcome.status == "done"]
+    sampled = collect_gcmc([r for r, _ in done], [o for _, o in done], iteration=iteration, source="heldout")
+    frames = [entry.frame for entry in sampled]
+    save_heldout(directory, frames, pick_molecules(frames, stream(campaign.param.seed, "heldout-pick", iteration)))

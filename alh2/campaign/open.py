@@ -1,0 +1,48 @@
+"""Opening a campaign directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alh2.campaign.context import Campaign
+from alh2.campaign.lock import DriverLock
+from alh2.campaign.paths import RunPaths
+from alh2.campaign.progress import Reporter
+from alh2.campaign.state import Journal, load_state
+from alh2.config.load import load_machine, load_param
+from alh2.core.errors import BadInputError
+from alh2.dataset.store import DatasetStore
+from alh2.label.registry import make_labeler
+
+
+def open_campaign(param_file: Path, machine_file: Path, workdir: Path, *, reporter: Reporter | None = None) -> Campaign:
+    """A campaign in `workdir` (made where absent); raises BadInputError for bad files."""
+    param = load_param(param_file)
+    machine = load_machine(machine_file)
+    labeler = make_labeler(param.label, type_map=param.type_map)
+    root = workdir.resolve()
+    root.mkdir(parents=True, exist_ok=True)
+    paths = RunPaths(root)
+    return Campaign(
+        param=param,
+        machine=machine,
+        paths=paths,
+        store=DatasetStore(paths.dataset, param.type_map),
+        labeler=labeler,
+        journal=Journal(paths.journal),
+        reporter=reporter or Reporter(),
+        lock=DriverLock(paths.lock),
+    )
+
+
+def reopen_campaign(directory: Path) -> Campaign:
+    """The campaign in `directory` with the files it was last run with; raises BadInputError where there is none."""
+    state = load_state(RunPaths(directory.resolve()).state)
+    if state is None or not state.param_file:
+        raise BadInputError(
+            str(directory),
+            expected="a campaign directory (with state.json)",
+            found="none",
+            action="start with alh2 run",
+        )
+    return open_campaign(Path(state.param_file), Path(state.machine_file), directory)

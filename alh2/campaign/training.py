@@ -1,0 +1,42 @@
+"""Stage *train*: data of this iteration, checks on it, and the committees."""
+
+from __future__ import annotations
+
+from alh2.campaign.context import Campaign
+from alh2.config.model import CommitteeConfig
+from alh2.dataset.checks import check_sel
+from alh2.train.committee import TrainingPlan, train_committees
+
+
+def train(campaign: Campaign, iteration: int) -> None:
+    """Export the training frames and train every committee; repeatable."""
+    train_dir = campaign.paths.train(iteration)
+    train_dir.mkdir(parents=True, exist_ok=True)
+    frames = [labelled.frame for labelled in campaign.store.load("train")]
+    data = []
+    for committee in campaign.param.committees:
+        descriptor = committee.training_param["model"]["descriptor"]
+        check_sel(
+            frames,
+            rcut_ang=float(descriptor["rcut"]),
+            sel=descriptor["sel"],
+            type_map=campaign.param.type_map,
+            where=f"{campaign.param.source}: training sel of the {committee.target} committee",
+        )
+        data.append(_export(campaign, committee, iteration))
+    previous = campaign.paths.train(iteration - 1) if iteration > 0 else None
+    plan = TrainingPlan(
+        train_dir=train_dir,
+        iteration=iteration,
+        committees=campaign.param.committees,
+        data=tuple(data),
+        previous_train_dir=previous,
+        type_map=campaign.param.type_map,
+        root_seed=campaign.param.seed,
+    )
+    train_committees(plan, campaign.machine.train, on_progress=campaign.on_progress)
+
+
+def _export(campaign: Campaign, committee: CommitteeConfig, iteration: int) -> tuple:
+    destination = campaign.paths.train(iteration) / f"data.{committee.target}"
+    return tuple(campaign.store.export(destination, target=committee.target, split="train"))

@@ -1,0 +1,75 @@
+"""``alh2 run``, ``alh2 status`` and ``alh2 report``."""
+
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command("run")(run_command)
+    app.command("status")(status_command)
+    app.command("report")(report_command)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def run_command(
+    param: Annotated[Path, typer.Argument(help="param file (JSON or YAML)")],
+    machine: Annotated[Path, typer.Argument(help="machine file (JSON or YAML)")],
+    workdir: Annotated[Path, typer.Option(help="campaign directory; made where absent")] = Path("."),
+) -> int:
+    """Run the campaign, or continue it: repeating the same command after any interruption resumes.
+
+    Exit codes: 0 done, 1 a person must decide (the message says what), 2 bad input, 3 interrupted and resumable.
+    """
+    from alh2.campaign.loop import run
+    from alh2.campaign.open import open_campaign
+
+    campaign = open_campaign(param, machine, workdir)
+    signal.signal(signal.SIGTERM, _interrupt)
+    with campaign.lock:
+        state = run(campaign)
+    typer.echo(f"done: {state.verdict}")
+    typer.echo(f"report: {campaign.paths.report / 'index.html'}")
+    return 0
+
+
+def status_command(
+    directory: Annotated[Path, typer.Argument(help="campaign directory")] = Path("."),
+    as_json: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
+) -> int:
+    """Say where a campaign stands."""
+    from alh2.campaign.status import read_status
+
+    status = read_status(directory)
+    if as_json:
+        typer.echo(json.dumps(asdict(status), indent=1))
+        return 0
+    for line in status.lines():
+        typer.echo(line)
+    return 0
+
+
+def report_command(
+    directory: Annotated[Path, typer.Argument(help="campaign directory")] = Path("."),
+) -> int:
+    """Write the report of a campaign as it stands."""
+    from alh2.campaign.open import reopen_campaign
+    from alh2.campaign.reporting import report
+    from alh2.campaign.state import load_state
+
+    campaign = reopen_campaign(directory)
+    state = load_state(campaign.paths.state)
+    assert state is not None
+    typer.echo(f"report: {report(campaign, state)}")
+    return 0
