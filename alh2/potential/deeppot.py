@@ -17,12 +17,14 @@ from alh2.potential.full_energy import FullEnergySession
 from alh2.potential.libraries import silence_exit, silenced
 
 MODEL_SUFFIXES = (".pb", ".pth", ".pt2", ".dp", ".yaml", ".yml")
+FIRST_BYTES = {".pb": b"\n", ".dp": b"\x89HDF", ".pth": b"PK", ".pt2": b"PK"}
+"""How files of a kind begin (a frozen graph is a protobuf whose first field is a node)."""
 ATOMS_PER_CALL = 16384
 """Frames are handed to DeepPot in chunks of at most this many atoms (DeepPot itself works on 1024 at a time)."""
 
 
 def check_model_file(path: Path) -> None:
-    """Raise BadInputError where `path` is not an existing, non-empty file with a model suffix."""
+    """Raise BadInputError where `path` is not an existing, non-empty model file by suffix and first bytes."""
     if path.suffix not in MODEL_SUFFIXES:
         raise BadInputError(
             str(path), expected=f"a DeePMD model ({', '.join(MODEL_SUFFIXES)})", found=f"suffix '{path.suffix}'"
@@ -31,6 +33,16 @@ def check_model_file(path: Path) -> None:
         raise BadInputError(str(path), expected="a DeePMD model file", found="no such file", action="check the path")
     if path.stat().st_size == 0:
         raise BadInputError(str(path), expected="a DeePMD model file", found="an empty file", action="freeze it again")
+    begins = FIRST_BYTES.get(path.suffix, b"")
+    with open(path, "rb") as handle:
+        found = handle.read(len(begins))
+    if found != begins:
+        raise BadInputError(
+            str(path),
+            expected=f"a readable DeePMD {path.suffix} model",
+            found="another kind of file",
+            action="freeze it again",
+        )
 
 
 def types_in(type_map: Sequence[str], symbols: Sequence[str], *, where: str) -> np.ndarray:

@@ -140,3 +140,27 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def refused_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Function writing small `.dp` models as DeePMD initialises them, of any kind."""
+    folder = tmp_path_factory.mktemp("refused")
+    count = iter(range(10_000))
+
+    def make(*, descriptor: dict | None = None, fitting: dict | None = None) -> Path:
+        from deepmd.dpmodel.model.model import get_model
+        from deepmd.dpmodel.utils.serialization import save_dp_model
+
+        base = {"type": "se_e2_a", "rcut": 4.0, "rcut_smth": 1.0, "sel": [20] * 4, "neuron": [4, 8]} | (
+            descriptor or {}
+        )
+        if base["type"] == "se_e2_a":
+            base["axis_neuron"] = 2
+        net = {"neuron": [8, 8]} | (fitting or {})
+        model = get_model({"type_map": list(TYPE_MAP), "descriptor": base, "fitting_net": net})
+        path = folder / f"refused{next(count)}.dp"
+        save_dp_model(str(path), {"backend": "NumPy", "model": model.serialize(), "model_def_script": {}})
+        return path
+
+    return make

@@ -71,10 +71,12 @@ def test_bad_models_are_one_line_and_leave_no_output(
     save_frames(tmp_path / "frames.npz", node_frames[:1])
     (tmp_path / "bad.pb").write_text("not a graph")
     (tmp_path / "empty.pb").touch()
+    (tmp_path / "torn.pb").write_bytes(b"\n\x40half a node")
     (tmp_path / "model.txt").write_text("x")
     cases = {
         str(tmp_path / "bad.pb"): "readable DeePMD",
         str(tmp_path / "empty.pb"): "empty file",
+        str(tmp_path / "torn.pb"): "DecodeError",
         str(tmp_path / "absent.pb"): "no such file",
         str(tmp_path / "model.txt"): "suffix",
         str(random_model()): "with forces",
