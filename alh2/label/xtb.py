@@ -1,12 +1,13 @@
 """Labels by extended tight binding: tblite, periodic, Γ point (GFN1-xTB by default).
 
 Conversions are those of CODATA 2014, which ASE uses and with which this project's stored frames were computed: with
-them a recomputed energy of the stored frames agrees to 5e-8 eV, with CODATA 2018 it is off by 8e-9 of the total
-energy (2e-5 eV at -2500 eV), which would be a step between old and new labels. Stored forces differ from converged
-ones by up to 2e-4 eV/Å, because they were computed along a trajectory from the previous density at accuracy 1.
+them a recomputed energy of the stored frames agrees to 7e-8 eV, with CODATA 2018 it is off by 8e-9 of the total
+energy (2e-5 eV at -2500 eV), which would be a step between old and new labels.
 
-At accuracy 1 forces carry 6e-5 eV/Å of SCF noise, at 0.1 (the default here) 9e-6 eV/Å for 4 % more time.
-Γ-point GFN2-xTB works in tblite ≥ 0.5 and its forces agree with finite differences to 5e-6 eV/Å.
+SCF noise of the forces (largest component, 30 node frames): up to 1.3e-4 eV/Å at tblite's accuracy 1, 1.5e-5 eV/Å at
+0.1, the default here, for about 6 % more time. Stored forces differ from tightly converged ones by up to 2e-4 eV/Å,
+which is noise of the accuracy-1 size. Γ-point GFN2-xTB of tblite 0.8.0 works too: its forces agree with finite
+differences to 4e-6 eV/Å.
 """
 
 from __future__ import annotations
