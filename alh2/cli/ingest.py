@@ -51,7 +51,9 @@ def ingest(
     ] = None,
     host_id: Annotated[str, typer.Option("--host-id", help="Name of the host in the dataset.")] = "host",
     labeler: Annotated[str, typer.Option("--labeler", help="Level of theory of these energies and forces.")] = "aimd",
-    name: Annotated[str, typer.Option("--name", help="Name of this step; repeating it adds nothing.")] = "init.aimd",
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of this step; a name adds once (default: from the content).")
+    ] = None,
     continued: Annotated[
         bool, typer.Option("--continued", help="The files are one run, in this order, not one run each.")
     ] = False,
@@ -76,8 +78,8 @@ def ingest(
         for group in groups
     ]
     options = IngestOptions(
-        host_id=host_id, n_host=n_host, validation_fraction=validation, split="random" if split == "random" else "blocks",
-        seed=seed, drop_outliers=drop_outliers, name=name,
+        host_id=host_id, n_host=n_host, validation_fraction=validation,
+        split="random" if split == "random" else "blocks", seed=seed, drop_outliers=drop_outliers, name=name,
     )  # fmt: skip
     report = run_ingest(sources, output, type_map=_type_map(type_map, output), options=options)
     for line in report_lines(report):
@@ -106,7 +108,10 @@ def report_lines(report: IngestReport) -> list[str]:
     frames = report.n_train + report.n_valid
     lines.append(f"{frames} frames: {report.n_train} to train on, {report.n_valid} held out")
     if report.n_added < frames:
-        lines.append(f"{frames - report.n_added} of them were in the dataset already, {report.n_added} added")
+        lines.append(
+            f"{frames - report.n_added} of them are in the dataset already (or its step has this --name), "
+            f"{report.n_added} added"
+        )
     return [*lines, f"dataset  {report.output}", f"plot     {report.plot}"]
 
 

@@ -97,7 +97,7 @@ def _loaded(
         to_atoms(host), loading, rng=rng, min_distance_ang=config.min_distance_ang, bond_length_ang=BOND_MEAN_ANG,
         prefer_open_sites=near_sites,
     )  # fmt: skip
-    place = "near open sites" if near_sites else "anywhere"
+    place = "preferring open sites" if near_sites else "anywhere"
     provenance = Provenance("bootstrap", detail=f"{loading} H2 {place} on {host.provenance.detail}")
     positions = _disturbed(loaded, host.n_host, config, rng)
     return Frame(tuple(loaded.get_chemical_symbols()), positions, host.cell_ang, host.n_host, host.host_id, provenance)

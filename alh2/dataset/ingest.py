@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from alh2.core.errors import BadInputError
-from alh2.core.files import atomic_write_json, commit_directory
+from alh2.core.files import atomic_write_json, commit_directory, digest_bytes
 from alh2.core.frames import LabelledFrame
 from alh2.dataset.series import Drift, MeanStd, energy_drift, mean_std
 from alh2.dataset.source import TrajectorySource
@@ -34,7 +34,7 @@ class IngestOptions:
     host_id : name of the host; n_host : its number of atoms where known (None: all atoms but free H2)
     validation_fraction, split, seed : see :func:`alh2.dataset.split.validation_mask`
     outlier_z : robust z-score from which a frame is reported; drop_outliers : leave such frames out
-    name : of the append in the store
+    name : of the append in the store; None: from the content, so that further ingests never share a name
     """
 
     host_id: str = "host"
@@ -44,7 +44,7 @@ class IngestOptions:
     seed: int = 1
     outlier_z: float = 8.0
     drop_outliers: bool = False
-    name: str = "init.aimd"
+    name: str | None = "init.aimd"
 
 
 @dataclass(frozen=True)
@@ -180,20 +180,26 @@ def ingest(
     """
     options = options or IngestOptions()
     prepared = prepare(sources, type_map=type_map, options=options)
+    name = options.name or _content_name(prepared)
     if output.exists():
         if not output.is_dir() or (any(output.iterdir()) and not any((output / s).is_dir() for s in SPLITS)):
             raise BadInputError(
                 str(output), expected="a dataset or a new folder", found="something else", action="choose another name"
             )
-        return _write(prepared, output, type_map, options.name)
+        return _write(prepared, output, type_map, name)
     output.parent.mkdir(parents=True, exist_ok=True)
     staged = output.with_name(f".{output.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        report = _write(prepared, staged, type_map, options.name)
+        report = _write(prepared, staged, type_map, name)
         commit_directory(staged, output)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-    return replace(report, output=output, plot=output / REPORTS / f"{options.name}.png")
+    return replace(report, output=output, plot=output / REPORTS / f"{name}.png")
+
+
+def _content_name(prepared: Prepared) -> str:
+    digests = sorted(f.frame.digest for f in (*prepared.train, *prepared.valid))
+    return f"aimd.{digest_bytes(*(d.encode() for d in digests))[:8]}"
 
 
 def _write(prepared: Prepared, root: Path, type_map: tuple[str, ...], name: str) -> IngestReport:

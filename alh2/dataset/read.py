@@ -9,12 +9,16 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from ase.io import ParseError
+from ase.io.formats import UnknownFileTypeError
 
 from alh2.core.errors import BadInputError
 from alh2.core.units import KB_EV_PER_K
@@ -25,8 +29,9 @@ OUTCAR, VASPRUN, DEEPMD = "vasp/outcar", "vasp/xml", "deepmd/npy"
 _DPDATA_ALIASES = {"outcar": OUTCAR, "vasprun": VASPRUN, "xml": VASPRUN}
 _READ_ERRORS = (
     OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, RuntimeError, EOFError,
-    StopIteration, NotImplementedError, ImportError,
+    StopIteration, SyntaxError, ImportError, struct.error, zlib.error, UnknownFileTypeError, ParseError,
 )  # fmt: skip
+"""What readers of other libraries raise on damaged or foreign files."""
 
 
 def guess_format(path: Path) -> str:

@@ -188,7 +188,7 @@ def _host_first(first: TimedStep, n_host: int | None) -> tuple[np.ndarray, int]:
     is_host = np.ones(n_atoms, bool)
     is_host[guests] = False
     found = int(is_host.sum())
-    if n_host is None or n_host == found:
+    if n_host is None or found in (n_host, 0):  # nothing but H2: isolated gas
         return np.concatenate([np.flatnonzero(is_host), guests]).astype(int), found
     where = f"{first.file}, frame {step.number}"
     tail = step.symbols[n_host:]
