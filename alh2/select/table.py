@@ -13,10 +13,12 @@ from pathlib import Path
 from alh2.core.errors import BadInputError
 from alh2.core.explored import SelectionVerdict
 from alh2.core.files import atomic_write_text
+from alh2.select.bands import Band
 
 SELECTION_FILE = "selection.csv"
 
 _DPGEN_FILES = {"candidate": "candidate", "accurate": "rest_accurate", "failed": "rest_failed"}
+_BANDS: dict[str, Band] = {"accurate": "accurate", "candidate": "candidate", "failed": "failed"}
 _DPGEN_TASK = re.compile(r"task\.(\d+)\.\d+$")
 
 
@@ -34,7 +36,7 @@ class SelectionRow:
     temperature_k: float
     max_devi_f: float
     devi_insertion_ev: float | None
-    band: str
+    band: Band
     reason: str
     picked: bool
 
@@ -123,7 +125,7 @@ def _row(cells: dict[str, str]) -> SelectionRow:
         temperature_k=float(cells["temperature_k"]),
         max_devi_f=float(cells["max_devi_f"]),
         devi_insertion_ev=float(spread) if spread else None,
-        band=cells["band"],
+        band=_BANDS[cells["band"]],
         reason=cells["reason"],
         picked=bool(int(cells["picked"])),
     )
