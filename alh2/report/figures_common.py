@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ def style(scale: float = 1.0) -> Iterator[None]:
         "savefig.facecolor": "white",
         "svg.fonttype": "path",
         "svg.hashsalt": "alh2",
-        "mathtext.default": "regular",
+        "text.parse_math": False,
     }
     with matplotlib.rc_context(settings):  # type: ignore[arg-type]
         yield
@@ -126,17 +127,20 @@ def new_figure(
 
 def svg_bytes(figure: Figure) -> bytes:
     """SVG of `figure`: same figure, same bytes; points marked as rasterised become an inline picture of 220 dpi."""
-    buffer = io.BytesIO()
-    with style():
-        figure.savefig(buffer, format="svg", dpi=220, metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return _saved(figure, format="svg", dpi=220, metadata={"Date": None, "Creator": None})
 
 
 def png_bytes(figure: Figure, *, dpi: float) -> bytes:
     """PNG of `figure`."""
+    return _saved(figure, format="png", dpi=dpi, metadata={"Software": None})
+
+
+def _saved(figure: Figure, **how: Any) -> bytes:
+    """Bytes of `figure`; a character that the font lacks is drawn as a box, without a warning to the user."""
     buffer = io.BytesIO()
-    with style():
-        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    with style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, **how)
     return buffer.getvalue()
 
 
@@ -171,6 +175,12 @@ def identity_line(ax: Axes, values: Sequence[np.ndarray]) -> tuple[float, float]
     ax.set_ylim(limits)
     ax.set_aspect("equal", adjustable="box")
     return limits
+
+
+def short(label: str, most: int = 40) -> str:
+    """`label` short enough for a legend; a leading underscore would hide it there, so it is set off by a space."""
+    text = label if len(label) <= most else label[: most - 1] + "…"
+    return " " + text if text.startswith("_") else text
 
 
 def integer_ticks(ax: Axes, which: str) -> None:

@@ -25,6 +25,7 @@ from alh2.report.figures_common import (
     new_figure,
     rmse,
     shades,
+    short,
 )
 from alh2.report.figures_selection import group_label, loading_groups, plain_log_x
 from alh2.report.model import InsertionErrors, IsothermPoint, Rdf
@@ -70,6 +71,8 @@ def insertion_parity_figure(errors: InsertionErrors, temperature_k: float) -> Re
 
 def draw_insertion_parity(ax: Axes, errors: InsertionErrors, temperature_k: float) -> None:
     """Parity of insertion energies in meV, coloured by loading, with a band of ± kT."""
+    from matplotlib.ticker import MaxNLocator
+
     label, model, spread = 1000 * errors.label_ev, 1000 * errors.model_ev, 1000 * errors.spread_ev
     groups = loading_groups([int(n) for n in errors.n_h2])
     for number, (group, colour) in enumerate(zip(groups, shades(len(groups)), strict=True)):
@@ -87,6 +90,7 @@ def draw_insertion_parity(ax: Axes, errors: InsertionErrors, temperature_k: floa
     limits = np.array(identity_line(ax, [label, model]))
     kt = 1000 * kt_ev(temperature_k)
     ax.fill_between(limits, limits - kt, limits + kt, color="0.85", zorder=0, linewidth=0)
+    ax.xaxis.set_major_locator(MaxNLocator(6))
     ax.set_xlabel("labelled insertion energy (meV)")
     ax.set_ylabel("predicted insertion energy (meV)")
     difference = model - label
@@ -173,7 +177,7 @@ def draw_rdf(ax: Axes, rdfs: Sequence[Rdf]) -> None:
     for rdf, colour in zip(rdfs, CYCLE * (1 + len(rdfs) // len(CYCLE)), strict=False):
         error = np.nan_to_num(rdf.g_error)
         ax.fill_between(rdf.r_ang, rdf.g - error, rdf.g + error, color=colour, alpha=0.25, linewidth=0)
-        ax.plot(rdf.r_ang, rdf.g, color=colour, label=f"{rdf.label}, {rdf.temperature_k:g} K")
+        ax.plot(rdf.r_ang, rdf.g, color=colour, label=f"{short(rdf.label)}, {rdf.temperature_k:g} K")
     ax.axvline(PAPER_PEAK_ANG, color="black", linestyle="--", linewidth=0.8, label=f"{PAPER_PEAK_ANG} Å, Liu 2024")
     ax.axvline(GFN1_PEAK_ANG, color="black", linestyle=":", linewidth=0.8, label=f"{GFN1_PEAK_ANG} Å, GFN1-xTB")
     ax.set_xlabel("Al(open)–H₂ distance (Å)")

@@ -20,7 +20,6 @@ from alh2.report.figures_common import (
     NumberTable,
     ReportFigure,
     h2,
-    integer_ticks,
     new_figure,
     shades,
 )
@@ -90,7 +89,12 @@ def deviation_figure(selections: Selections, kind: Kind, *, trust_ev_ang: tuple[
     n_columns = min(3, len(shown))
     n_rows = math.ceil(len(shown) / n_columns)
     figure, axes = new_figure(
-        PAGE_IN if n_columns > 1 else PAGE_IN / 2, 0.5 + 1.75 * n_rows, rows=n_rows, columns=n_columns, share_x=True
+        PAGE_IN if n_columns > 1 else PAGE_IN / 2,
+        0.5 + 1.9 * n_rows,
+        rows=n_rows,
+        columns=n_columns,
+        share_x=True,
+        share_y=True,
     )
     everything = [v for verdicts in data.values() for v in verdicts]
     groups = loading_groups([v.explored.frame.n_h2 for v in everything])
@@ -100,20 +104,17 @@ def deviation_figure(selections: Selections, kind: Kind, *, trust_ev_ang: tuple[
         ax.set_title(f"iteration {iteration}" + _nan_note(data[iteration]))
     for ax in list(axes.flat)[len(shown) :]:
         ax.set_axis_off()
-    for ax in axes[:, 0]:
-        ax.set_ylabel("frames")
     for column in range(n_columns):
         bottom = max(row for row in range(n_rows) if row * n_columns + column < len(shown))
         axes[bottom, column].set_xlabel("largest force deviation (eV/Å)")
         axes[bottom, column].tick_params(labelbottom=True)
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6)
     lo, hi = trust_ev_ang
     omitted = f" Iterations {shown[0]} and {shown[1]} to {shown[-1]} of {len(data)}." if len(shown) < len(data) else ""
     return ReportFigure(
         f"deviation_{kind}",
         f"Committee force deviation of the frames visited by {KIND_WORDS[kind]}, per iteration and loading; shaded: "
-        f"trust band {lo:g}–{hi:g} eV/Å (left of it accurate, inside candidate, right of it failed).{omitted}",
+        f"trust band {lo:g}–{hi:g} eV/Å (left of it accurate, inside candidate, right of it failed). Each histogram "
+        f"is scaled to its own maximum; at the left the number of frames.{omitted}",
         f"Histograms of the largest force deviation in {len(shown)} iterations for loadings "
         f"{groups[0][0]} to {groups[-1][-1]} H₂, with the trust band {lo:g} to {hi:g} eV/Å shaded.",
         figure,
@@ -123,14 +124,14 @@ def deviation_figure(selections: Selections, kind: Kind, *, trust_ev_ang: tuple[
 
 
 def _edges(values: Sequence[float], trust: tuple[float, float]) -> np.ndarray:
-    """30 logarithmic bins over the finite positive `values` and the trust band, at most four decades."""
+    """24 logarithmic bins over the finite positive `values` and the trust band, at most four decades."""
     finite = np.array([v for v in values if math.isfinite(v) and v > 0] + list(trust))
     finite = finite[finite > 0]
     if finite.size == 0:
         finite = np.array([0.01, 1.0])
     high = min(float(finite.max()), 30 * max(trust[1], 1e-3)) * 1.1
     low = max(float(finite.min()) / 1.1, high * 1e-4)
-    return np.geomspace(low, high, 31)
+    return np.geomspace(low, high, 25)
 
 
 def _draw_deviation(
@@ -141,15 +142,19 @@ def _draw_deviation(
     trust: tuple[float, float],
 ) -> None:
     ax.axvspan(*trust, color=ORANGE, alpha=0.2, linewidth=0)
-    for group, colour in zip(groups, shades(len(groups)), strict=True):
+    for row, (group, colour) in enumerate(zip(groups, shades(len(groups)), strict=True)):
         values = np.array([v.explored.max_devi_f_ev_ang for v in verdicts if v.explored.frame.n_h2 in group])
         values = values[np.isfinite(values)]
         counts = np.histogram(np.clip(values, edges[0], edges[-1]), bins=edges)[0]
-        ax.stairs(counts, edges, color=colour, linewidth=1.3, label=group_label(group))
+        heights = row + 0.9 * counts / max(1, counts.max())
+        ax.stairs(heights, edges, baseline=row, fill=True, color=colour, alpha=0.55, linewidth=0)
+        ax.stairs(heights, edges, baseline=row, color=colour, linewidth=0.8)
+        ax.text(edges[0] * 1.05, row + 0.06, f"{values.size}", ha="left", va="bottom", fontsize="x-small", color="0.35")
+    ax.set_yticks(np.arange(len(groups)) + 0.05, [group_label(group) for group in groups])
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(0, len(groups) + 0.05)
     ax.set_xscale("log")
     ax.set_xlim(edges[0], edges[-1])
-    ax.set_ylim(bottom=0)
-    integer_ticks(ax, "y")
     plain_log_x(ax)
 
 

@@ -67,14 +67,14 @@ def draw_learning(ax: Axes, curves: Sequence[LearningCurve], *, quantity: str) -
     """Curves of one target on `ax`; `quantity` is "force" (eV/Å) or "energy" (meV/atom)."""
     iterations = sorted({curve.iteration for curve in curves})
     colours = dict(zip(iterations, shades(len(iterations)), strict=True))
-    ends: dict[int, float] = {}
+    labelled: set[int] = set()
     for curve in curves:
         values = curve.rmse_force_ev_ang if quantity == "force" else 1000 * curve.rmse_energy_ev_atom
         steps, colour = curve.steps / 1000.0, colours[curve.iteration]
         ax.plot(steps, values, color=colour, linewidth=0.5, alpha=0.22)
         smooth = running_median(np.asarray(values, dtype=float))
-        label = f"iteration {curve.iteration}" if curve.iteration not in ends else None
-        ends[curve.iteration] = float(smooth[-1]) if smooth.size else 0.0
+        label = f"iteration {curve.iteration}" if curve.iteration not in labelled else None
+        labelled.add(curve.iteration)
         ax.plot(steps, smooth, color=colour, label=label)
     ax.set_yscale("log")
     ax.set_xlabel("training step (thousands)")
@@ -142,7 +142,7 @@ Rows = list[tuple[str | int | float | None, ...]]
 
 def _draw_parity(energy_ax: Axes, force_ax: Axes, chosen: Sequence[Parity]) -> tuple[Rows, Rows]:
     """Draw both panels; returns the rows of both tables."""
-    energies, forces = [], []
+    energies, forces, points = [], [], []
     energy_rows: Rows = []
     force_rows: Rows = []
     for number, (parity, colour) in enumerate(zip(chosen, shades(len(chosen)), strict=True)):
@@ -161,11 +161,11 @@ def _draw_parity(energy_ax: Axes, force_ax: Axes, chosen: Sequence[Parity]) -> t
         label, model = parity.force_label_ev_ang, parity.force_model_ev_ang
         keep = thin(label)
         name = f"{h2(parity.n_h2)}: {rmse(model - label):.3f} eV/Å"
-        force_ax.plot(
-            label[keep], model[keep], marker, color=colour, label=name, alpha=0.5, markersize=2, mew=0, rasterized=True
-        )
+        force_ax.plot([], [], "o", color=colour, label=name, markersize=3)
+        points.append((label[keep], model[keep], colour))
         forces += [label, model]
         force_rows += [(*head, float(label[i]), float(model[i])) for i in keep]
+    _scatter_mixed(force_ax, points)
     identity_line(energy_ax, energies)
     identity_line(force_ax, forces)
     energy_ax.set_xlabel("label energy, relative (eV/cell)")
@@ -173,6 +173,22 @@ def _draw_parity(energy_ax: Axes, force_ax: Axes, chosen: Sequence[Parity]) -> t
     force_ax.set_xlabel("label force component (eV/Å)")
     force_ax.set_ylabel("model force component (eV/Å)")
     return energy_rows, force_rows
+
+
+def _scatter_mixed(ax: Axes, series: Sequence[tuple[np.ndarray, np.ndarray, str]]) -> None:
+    """Points of all series in interleaved order, so that the last series does not cover the others."""
+    order = np.argsort(np.concatenate([np.linspace(0, 1, len(x)) for x, _, _ in series]), kind="stable")
+    x = np.concatenate([x for x, _, _ in series])[order]
+    y = np.concatenate([y for _, y, _ in series])[order]
+    colours = np.concatenate([np.full(len(x), colour) for x, _, colour in series])[order]
+    ax.scatter(x, y, c=list(colours), s=2.5, alpha=0.6, linewidths=0, rasterized=True)
+
+
+def zero_based(ax: Axes, series: Sequence[np.ndarray], *, headroom: float) -> None:
+    """y axis from 0 to `headroom` times the largest finite value."""
+    values = np.concatenate(series)
+    values = values[np.isfinite(values)]
+    ax.set_ylim(0, headroom * float(values.max()) if values.size and values.max() > 0 else 1.0)
 
 
 def history_figure(iterations: Sequence[IterationSummary], temperature_k: float) -> ReportFigure:
@@ -183,7 +199,8 @@ def history_figure(iterations: Sequence[IterationSummary], temperature_k: float)
     force = np.array([np.nan if s.force_rmse_ev_ang is None else s.force_rmse_ev_ang for s in iterations], dtype=float)
     force_ax.plot(numbers, force, "o-", color=BLUE)
     force_ax.set_ylabel("held-out force RMSE (eV/Å)")
-    force_ax.set_ylim(bottom=0)
+    zero_based(force_ax, [force], headroom=1.12)
+    shown: list[np.ndarray] = []
     for name, colour, marker, values in (
         ("RMSE", BLUE, "o", [s.insertion_rmse_ev for s in iterations]),
         ("committee spread", VERMILLION, "s", [s.insertion_spread_ev for s in iterations]),
@@ -195,10 +212,11 @@ def history_figure(iterations: Sequence[IterationSummary], temperature_k: float)
         ),
     ):
         mev = np.array([np.nan if v is None else 1000 * v for v in values], dtype=float)
+        shown.append(mev)
         insertion_ax.plot(numbers, mev, marker + "-", color=colour, label=name)
     kt = 1000 * kt_ev(temperature_k)
     insertion_ax.axhspan(0, kt, color="0.9", zorder=0)
-    insertion_ax.set_ylim(bottom=0)
+    zero_based(insertion_ax, [*shown, np.array([kt])], headroom=1.45)
     insertion_ax.set_ylabel("insertion energy (meV)")
     insertion_ax.legend(loc="upper right", title=f"grey: below kT = {kt:.1f} meV", title_fontsize="small")
     for ax in axes[0]:

@@ -51,6 +51,7 @@ def summary_picture(data: ReportData, path: Path) -> Path:
         figure, axes = new_figure(16.0 * 0.8, 9.0 * 0.8, rows=2, columns=2)
         _summary_learning(axes[0, 0], data)
         _summary_production(axes[0, 1], axes[1, 0], axes[1, 1], data)
+        figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12, hspace=0.03, wspace=0.02)
         png = png_bytes(figure, dpi=125)
     atomic_write_bytes(path, png)
     return path
@@ -76,6 +77,7 @@ def _summary_production(insertion_ax: Axes, rdf_ax: Axes, isotherm_ax: Axes, dat
         _not_yet(insertion_ax)
     else:
         production.draw_insertion_parity(insertion_ax, errors, data.temperature_k)
+        insertion_ax.set_aspect("auto")
     rdf_ax.set_title("Where H₂ sits")
     if data.rdfs:
         production.draw_rdf(rdf_ax, data.rdfs)

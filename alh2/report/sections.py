@@ -94,11 +94,9 @@ def key_numbers(data: ReportData) -> list[KeyNumber]:
         )
         mean = tables.worst_mean_words(1000 * s.mean_ev, 1000 * s.mean_error_ev)
         numbers.append(KeyNumber("insertion mean error", f"{mean} meV", "model − label"))
-        numbers.append(
-            KeyNumber(
-                "Henry constant", f"× {words.factor(s.ln_henry)}", f"from the mean error, {data.temperature_k:g} K"
-            )
-        )
+        low, high = words.factor(s.ln_henry - s.ln_henry_error), words.factor(s.ln_henry + s.ln_henry_error)
+        note = f"by the mean error at {data.temperature_k:g} K; {low} to {high} within its standard error"
+        numbers.append(KeyNumber("Henry constant", f"× {words.factor(s.ln_henry)}", note))
     return numbers
 
 
@@ -112,7 +110,8 @@ def _campaign(data: ReportData) -> Section:
     if not data.iterations:
         return Section("campaign", "The campaign", [words.NOT_YET])
     history = training.history_figure(data.iterations, data.temperature_k)
-    return Section("campaign", "The campaign", [], [history], [tables.campaign_table(data.iterations)])
+    shown = [tables.campaign_table(data.iterations), tables.verdict_table(data.iterations)]
+    return Section("campaign", "The campaign", [], [history], shown)
 
 
 def _learning(data: ReportData) -> Section:

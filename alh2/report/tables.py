@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,16 +49,37 @@ def number(value: float | None, digits: int, scale: float = 1.0) -> str:
 
 
 def campaign_table(iterations: Sequence[IterationSummary]) -> PageTable:
-    """One row per iteration."""
+    """What each iteration explored and labelled."""
     columns = (
         "iteration",
-        "labels",
         "explored",
         "accurate",
         "candidate",
         "failed",
         "picked",
         "quarantined",
+        "labels in all",
+    )
+    rows = [
+        (
+            str(s.iteration),
+            str(s.n_explored),
+            str(s.n_accurate),
+            str(s.n_candidate),
+            str(s.n_failed),
+            str(s.n_picked),
+            str(s.n_quarantined),
+            str(s.n_labels_total),
+        )
+        for s in iterations
+    ]
+    return PageTable("The campaign by iteration: frames explored, and labels.", columns, rows)
+
+
+def verdict_table(iterations: Sequence[IterationSummary]) -> PageTable:
+    """Held-out errors of each iteration and what was concluded."""
+    columns = (
+        "iteration",
         "force RMSE (eV/Å)",
         "insertion RMSE (meV)",
         "insertion mean (meV)",
@@ -68,13 +90,6 @@ def campaign_table(iterations: Sequence[IterationSummary]) -> PageTable:
     rows = [
         (
             str(s.iteration),
-            str(s.n_labels_total),
-            str(s.n_explored),
-            str(s.n_accurate),
-            str(s.n_candidate),
-            str(s.n_failed),
-            str(s.n_picked),
-            str(s.n_quarantined),
             number(s.force_rmse_ev_ang, 3),
             number(s.insertion_rmse_ev, 1, 1000),
             number(s.insertion_mean_ev, 1, 1000),
@@ -84,7 +99,7 @@ def campaign_table(iterations: Sequence[IterationSummary]) -> PageTable:
         )
         for s in iterations
     ]
-    return PageTable("The campaign by iteration (labels: total after the iteration).", columns, rows)
+    return PageTable("The campaign by iteration: held-out errors and the verdict.", columns, rows)
 
 
 def parity_table(parities: Sequence[Parity]) -> PageTable:
@@ -141,7 +156,7 @@ def selection_table(counts: Sequence[SelectionCount]) -> PageTable:
 
 
 def failure_table(selections: Selections) -> PageTable:
-    """Why frames were refused as failed: reasons with their numbers removed, most frequent first."""
+    """Why frames were refused as failed: reasons without their numbers, most frequent first."""
     reasons = Counter(
         (iteration, _kind_of_reason(v.reason)) for iteration, vs in selections.items() for v in vs if v.band == "failed"
     )
@@ -152,9 +167,8 @@ def failure_table(selections: Selections) -> PageTable:
 
 
 def _kind_of_reason(reason: str) -> str:
-    """`reason` up to its numbers, so that like reasons count together."""
-    words = [word for word in reason.split() if not any(character.isdigit() for character in word.strip("H2"))]
-    return " ".join(words).strip(" ,;:<>=") or reason
+    """`reason` with its numbers as dots, so that like reasons count together; digits in words (H2) stay."""
+    return re.sub(r"(?<![A-Za-z0-9.])(\d+\.?\d*([eE][-+]?\d+)?|nan|inf)(?![A-Za-z0-9])", "…", reason)
 
 
 def insertion_table(errors: InsertionErrors) -> PageTable:

@@ -82,7 +82,7 @@ def factor(ln_value: float) -> str:
         return "10" + str(round(power)).translate(SUPERSCRIPT)
     value = math.exp(ln_value)
     if value >= 100:
-        return f"{value:.0f}"
+        return f"{round(value, -1 if value < 1000 else -2):.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
@@ -146,7 +146,8 @@ def _scatter_words(s: InsertionStatistics) -> str:
         text += (
             "That is no correction any more: the average is ruled by the few most over-bound configurations, which "
             f"{s.n} insertions do not resolve, so the isotherm is qualitative until σ comes down to about kT. "
-            f"(With this scatter, about {needed:,.0f} insertions would be needed to know the mean to 0.1 kT.)"
+            f"(With this scatter, about {float(f'{needed:.1e}'):,.0f} insertions would be needed to know the mean to "
+            "0.1 kT.)"
         )
     elif s.ln_widening > 0.1:
         text += f"Read the isotherm with that factor ({factor(s.ln_widening)}) as part of its systematic uncertainty."
@@ -161,11 +162,8 @@ def _loading_words(errors: InsertionErrors, s: InsertionStatistics) -> str:
     shifted = [row for row in rows if row[4] is not None and abs(row[3]) > max(2 * row[4], s.kt_ev)]
     text = f"The largest RMSE is {1000 * worst[2]:.1f} meV at {worst[0]} H₂ ({worst[1]} insertions). "
     if shifted:
-        where = ", ".join(f"{row[0]} ({signed(1000 * row[3])} meV)" for row in shifted)
-        return (
-            text
-            + f"A mean error beyond kT and two standard errors shows at loadings {where}: the isotherm is bent there."
-        )
+        where = ", ".join(f"{row[0]} H₂ ({signed(1000 * row[3])} meV)" for row in shifted)
+        return text + f"A mean error beyond kT and two standard errors shows at {where}: the isotherm is bent there."
     return text + "At no loading is the mean error beyond both kT and two of its standard errors."
 
 

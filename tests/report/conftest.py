@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from alh2.core.explored import ExploredFrame, SelectionVerdict
 from alh2.core.frames import Frame, Target
+from alh2.report.html import write_report
 from alh2.report.model import (
     InsertionErrors,
     IsothermPoint,
@@ -180,6 +182,12 @@ def report_data() -> ReportData:
     )
 
 
+@pytest.fixture(scope="session")
+def written_report(report_data: ReportData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of `report_data`, rendered once."""
+    return write_report(report_data, tmp_path_factory.mktemp("report"))
+
+
 @pytest.fixture
 def empty_data(report_data: ReportData) -> ReportData:
     """A campaign in which nothing has happened yet."""
@@ -192,6 +200,11 @@ def hostile_data(report_data: ReportData) -> ReportData:
     bad = '<script>alert("x")</script>&<img src="https://evil.example/x.png" onerror=alert(1)>'
     return replace(
         report_data,
+        learning_curves=[],
+        parities=[replace(report_data.parities[0], system=bad)],
+        insertions=[],
+        isotherm=[],
+        selections={0: [replace(v, reason=bad, band="failed") for v in report_data.selections[0][:20]]},
         title=bad,
         state=bad,
         verdict=bad,
