@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from alh2.config import model
-from alh2.config.deepmd import checked_training_param, merged
+from alh2.config.deepmd import checked_training_param, merged, with_step_name
 from alh2.config.where import Where
 from alh2.core.errors import BadInputError
 from alh2.core.frames import Target
@@ -90,7 +90,7 @@ def committees(root: Tree, type_map: tuple[str, ...], where: Where) -> tuple[mod
     own = root["alh2"].get("interaction")
     if own is not None:
         place = where / "alh2" / "interaction" / "training_param"
-        override = checked_training_param(merged(training, own["training_param"]), type_map, place)
+        override = checked_training_param(merged(training, with_step_name(own["training_param"])), type_map, place)
         found.append(_committee("interaction", own, override, root))
     return tuple(found)
 
@@ -112,7 +112,7 @@ def _committee(target: Target, tree: Tree, training: model.DeepmdInput, root: Tr
         reuse_start_lr=float(reuse("start_lr", training.get("learning_rate", {}).get("start_lr", 1e-3))),
         reuse_start_pref_e=float(reuse("start_pref_e", loss.get("start_pref_e", 0.02))),
         reuse_start_pref_f=float(reuse("start_pref_f", loss.get("start_pref_f", 1000.0))),
-        reuse_n_steps=reuse("numb_steps", settings.get("numb_steps", settings.get("stop_batch"))),
+        reuse_n_steps=reuse("numb_steps", settings.get("numb_steps")),
         compress=root["dp_compress"],
     )
 

@@ -19,6 +19,19 @@ _FILLED_IN_LATER = ("training_data", "validation_data", "systems", "set_prefix",
 """Keys of ``training`` that training writes itself, or that DP-GEN files of DeePMD 1 style still carry."""
 
 
+STEPS_ALIASES = ("stop_batch", "num_steps", "num_step", "numb_step")
+"""Other names of ``training.numb_steps`` that DeePMD takes."""
+
+
+def with_step_name(tree: DeepmdInput) -> DeepmdInput:
+    """A copy of `tree` whose number of steps, under whatever name, stands as ``training.numb_steps``."""
+    training = tree.get("training")
+    if not isinstance(training, dict) or "numb_steps" in training:
+        return tree
+    renamed = {"numb_steps" if key in STEPS_ALIASES else key: value for key, value in training.items()}
+    return {**tree, "training": renamed}
+
+
 def merged(base: DeepmdInput, override: DeepmdInput) -> DeepmdInput:
     """`override` laid over `base`, objects key by key, everything else replaced."""
     result = copy.deepcopy(base)
@@ -31,7 +44,7 @@ def merged(base: DeepmdInput, override: DeepmdInput) -> DeepmdInput:
 
 
 def checked_training_param(tree: Any, type_map: tuple[str, ...], where: Where) -> DeepmdInput:
-    """`tree` without comments, after the checks.
+    """`tree` without comments, after the checks, with the number of steps as ``training.numb_steps``.
 
     Raises
     ------
@@ -42,10 +55,14 @@ def checked_training_param(tree: Any, type_map: tuple[str, ...], where: Where) -
     if not isinstance(tree, dict):
         raise where.bad("an object {…}, the same for all models", tree, "give one object")
     clean: DeepmdInput = strip_comments(tree)
+    model = clean.get("model")
+    descriptor = model.get("descriptor") if isinstance(model, dict) else None
+    if isinstance(descriptor, dict) and descriptor.get("type") not in SE_E2_A:
+        raise (where / "model" / "descriptor" / "type").bad("se_e2_a", descriptor.get("type"))
     validate(_deepmd_schema(), _updated(clean), where, lenient=_FILLED_IN_LATER)
     _check_descriptor(clean["model"], type_map, where / "model")
     _check_rates(clean, where)
-    return clean
+    return with_step_name(clean)
 
 
 @lru_cache(maxsize=1)
@@ -68,13 +85,11 @@ def _updated(tree: DeepmdInput) -> DeepmdInput:
 def _check_descriptor(model: dict[str, Any], type_map: tuple[str, ...], where: Where) -> None:
     own = model.get("type_map")
     if own is not None and tuple(own) != type_map:
-        raise (where / "type_map").bad(f"the type_map of the file, {list(type_map)}", own)
+        raise (where / "type_map").bad(f"the type_map of the file ({', '.join(type_map)})", own)
     place = where / "descriptor"
     descriptor = model.get("descriptor")
     if not isinstance(descriptor, dict):
         raise place.bad("an object {…}", descriptor)
-    if descriptor.get("type") not in SE_E2_A:
-        raise (place / "type").bad("se_e2_a", descriptor.get("type"))
     sel = descriptor.get("sel", "auto")
     if isinstance(sel, list) and len(sel) != len(type_map):
         raise BadInputError(
@@ -101,6 +116,6 @@ def _check_rates(tree: DeepmdInput, where: Where) -> None:
     for key, value in tree.get("loss", {}).items():
         if "pref" in key and isinstance(value, (int, float)) and value < 0:
             raise (where / "loss" / key).bad("a number ≥ 0", value)
-    steps = tree["training"].get("numb_steps", tree["training"].get("stop_batch"))
+    steps = with_step_name(tree)["training"].get("numb_steps")
     if steps is not None and steps < 1:
         raise (where / "training" / "numb_steps").bad("an integer ≥ 1", steps)

@@ -32,6 +32,7 @@ def load_param(path: Path) -> ParamConfig:
     """
     raw = read_tree(path)
     where = Where(path.name)
+    rules.check_engines(raw, where)
     root: dict[str, Any] = validate(_param_schema(), raw, where)
     folder = path.absolute().parent
     rules.check_supported(root, where)

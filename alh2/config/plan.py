@@ -80,7 +80,7 @@ def _committee(param: ParamConfig, target: Target) -> PlannedCommittee:
     config = param.committee(target)
     assert config is not None
     training = config.training_param["training"]
-    steps = training.get("numb_steps", training.get("stop_batch"))
+    steps = training.get("numb_steps")
     return PlannedCommittee(target, config.n_models, steps, config.reuse_iter, config.reuse_n_steps)
 
 

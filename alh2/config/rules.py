@@ -14,11 +14,24 @@ MIN_GAS_BOX_ANG = 12.0
 """Least edge of the gas box where pairs are placed in it, Å."""
 
 
+_ENGINES = {
+    "model_devi_engine": ("lammps", ("amber", "calypso", "gromacs")),
+    "train_backend": ("tensorflow", ("pytorch", "pytorch-exportable", "pt-expt", "jax")),
+}
+"""What alh2 runs, and what only DP-GEN runs."""
+
+
+def check_engines(raw: Tree, where: Where) -> None:
+    """Raise BadInputError where the file `raw`, not yet validated, is for engines that alh2 does not run."""
+    for key, (ours, others) in _ENGINES.items():
+        if raw.get(key) in others:
+            raise (where / key).bad(ours, raw[key], "other engines need DP-GEN itself")
+
+
 def check_supported(root: Tree, where: Where) -> None:
     """Raise BadInputError for DP-GEN features that alh2 does not run, rather than ignore them."""
-    for key, only in (("model_devi_engine", "lammps"), ("mlp_engine", "dp"), ("train_backend", "tensorflow")):
-        if root.get(key, only) != only:
-            raise (where / key).bad(only, root[key], "other engines need DP-GEN itself")
+    if root.get("train_backend", "tensorflow") != "tensorflow":
+        raise (where / "train_backend").bad("tensorflow", root["train_backend"])
     if root.get("use_relative") or root.get("model_devi_f_avg_relative"):
         key = "use_relative" if root.get("use_relative") else "model_devi_f_avg_relative"
         raise (where / key).bad("false", True, "alh2 compares absolute force deviations")

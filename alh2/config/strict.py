@@ -113,7 +113,15 @@ def _validate_object(argument: Argument, value: Any, where: Where, lenient: Coll
     aliases = {alias: name for name, field in fields.items() for alias in field.alias}
     for key in value:
         if key not in fields and key not in aliases and key not in lenient and fields:
-            raise _unknown_key(str(key), fields, where, taken=set(value))
+            raise _unknown_key(str(key), fields, where)
+    for key in value:
+        if key in aliases and aliases[key] in value and key not in fields:
+            raise BadInputError(
+                str(where / key),
+                expected=f"{aliases[key]} alone",
+                found="another name of it as well",
+                action="keep one",
+            )
     given = {aliases.get(key, key): item for key, item in value.items()}
     spelled = {aliases.get(key, key): key for key in value}
     result: dict[str, Any] = {}
@@ -157,7 +165,7 @@ def _choice(variant: Variant, value: dict[str, Any], where: Where, known: list[s
         typo = next((k for k in value if k not in known and nearest(k, [variant.flag_name])), None)
         raise BadInputError(
             str(where / (typo or variant.flag_name)),
-            expected=f"{variant.flag_name}, one of " + ", ".join(names),
+            expected=(f"{variant.flag_name}, " if typo else "") + "one of " + ", ".join(names),
             found="an unknown key" if typo else "no such key",
             action=f"did you mean {variant.flag_name}?" if typo else "this key is required",
         )
@@ -172,8 +180,8 @@ def _choice(variant: Variant, value: dict[str, Any], where: Where, known: list[s
     )
 
 
-def _unknown_key(key: str, fields: dict[str, Argument], where: Where, *, taken: set[str]) -> BadInputError:
-    near = nearest(key, [name for name in fields if name not in taken]) or nearest(key, fields)
+def _unknown_key(key: str, fields: dict[str, Argument], where: Where) -> BadInputError:
+    near = nearest(key, fields)
     if near is not None:
         return BadInputError(
             str(where / key),
@@ -190,7 +198,8 @@ def _expectation(argument: Argument) -> str:
     words = limits.words() if limits else ""
     if limits and limits.choices:
         return words
-    return type_words(argument.dtype) + (f" {words}" if words else "")
+    kind, null, _ = type_words(argument.dtype).partition(" or null")
+    return kind + (f" {words}" if words else "") + null
 
 
 def _matches_any(value: Any, dtypes: list[Any]) -> bool:
@@ -239,15 +248,15 @@ def _check_limits(argument: Argument, value: Any, where: Where) -> None:
         raise where.bad(f"{_expectation(argument)} with at least one element", value)
     if isinstance(value, list):
         for index, item in enumerate(value):
-            _check_scalar(limits, item, where / index)
+            _check_scalar(limits, item, where / index, "a number " + limits.words())
     else:
-        _check_scalar(limits, value, where)
+        _check_scalar(limits, value, where, _expectation(argument))
 
 
-def _check_scalar(limits: Limits, value: Any, where: Where) -> None:
+def _check_scalar(limits: Limits, value: Any, where: Where, expected: str) -> None:
     if isinstance(value, (int, float, str)) and not isinstance(value, bool) and not limits.allow(value):
         near = nearest(value, limits.choices) if isinstance(value, str) else None
-        words = limits.words() if isinstance(value, str) else f"a number {limits.words()}"
+        words = limits.words() if isinstance(value, str) else expected
         raise where.bad(words, value, f"did you mean {near}?" if near else "")
 
 

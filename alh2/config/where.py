@@ -55,7 +55,7 @@ def show(value: Any) -> str:
 
 def type_words(dtypes: Iterable[Any]) -> str:
     """English for dargs types, e.g. ``a list of numbers or "null"``."""
-    names = sorted({type_word(d) for d in dtypes}, key=lambda name: (name == "null", name))
+    names = sorted({type_word(d) for d in dtypes}, key=lambda name: (name == "null", "list" in name, name))
     return " or ".join(names)
 
 
@@ -83,10 +83,13 @@ def type_word(dtype: Any, *, plural: bool = False) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, None where none is near."""
+    """The known name most like `name`, or that continues it (``dt`` → ``dt_fs``); None where none is near."""
     names = list(known)
     folded: dict[str, str] = {}
     for each in names:
         folded.setdefault(each.lower(), each)
     hits = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.6)
-    return folded[hits[0]] if hits else None
+    if hits:
+        return folded[hits[0]]
+    longer = [each for each in names if each.startswith(f"{name}_")]
+    return longer[0] if longer else None
