@@ -130,13 +130,15 @@ def stage_schema(name: str, *, optional: bool) -> Argument:
     machine = dispatcher.Machine.arginfo()
     machine.name = "machine"
     machine.sub_fields["local_root"].optional = True
+    contexts = machine.sub_variants["context_type"]
+    contexts.choice_dict = dict(sorted(contexts.choice_dict.items()))
     resources = dispatcher.Resources.arginfo(detail_kwargs=False)
     resources.name = "resources"
     for key in ("number_node", "cpu_per_node", "para_deg"):
         set_limits(resources.sub_fields[key], AT_LEAST_ONE)
     for key in ("gpu_per_node", "group_size", "wait_time"):
         set_limits(resources.sub_fields[key], NOT_NEGATIVE)
-    set_limits(machine.sub_fields["batch_type"], Limits(choices=tuple(_batch_types(dispatcher.Machine))))
+    set_limits(machine.sub_fields["batch_type"], _batch_types(dispatcher.Machine))
     fields = [
         Argument("command", str, doc="Program of the stage."),
         machine,
@@ -152,9 +154,10 @@ def stage_schema(name: str, *, optional: bool) -> Argument:
     return Argument(name, dict, fields, optional=optional, doc=f"Machine of the {name} tasks.")
 
 
-def _batch_types(machine: type) -> list[str]:
-    known = getattr(machine, "subclasses_dict", {})
-    return sorted(known, key=lambda name: (name.islower(), name))
+def _batch_types(machine: type) -> Limits:
+    """Batch systems by the names of their classes; dpdispatcher's other spellings pass too."""
+    known: dict[str, type] = getattr(machine, "subclasses_dict", {})
+    return Limits(choices=tuple(sorted({cls.__name__ for cls in known.values()})), also=tuple(known))
 
 
 def machine_schema() -> Argument:

@@ -24,13 +24,14 @@ LIMITS_ATTRIBUTE = "alh2_limits"
 
 @dataclass(frozen=True)
 class Limits:
-    """Range of a number, or of each number of a list; or the allowed words."""
+    """Range of a number, or of each number of a list; or the allowed words (`also`: allowed, not listed)."""
 
     above: float | None = None
     at_least: float | None = None
     below: float | None = None
     at_most: float | None = None
     choices: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     not_empty: bool = False
 
     def words(self) -> str:
@@ -43,7 +44,7 @@ class Limits:
     def allow(self, value: float | str) -> bool:
         """Whether one scalar is within the limits."""
         if isinstance(value, str):
-            return not self.choices or value in self.choices
+            return not self.choices or value in self.choices or value in self.also
         return (
             (self.above is None or value > self.above)
             and (self.at_least is None or value >= self.at_least)
