@@ -111,6 +111,12 @@ def geometry_of(cell_ang: np.ndarray, model: SeE2aModel) -> kernels.Geometry:
     )
 
 
+def row_buffers(n: int) -> kernels.Rows:
+    """Uninitialised room for `n` rows."""
+    whole = [np.empty(n, dtype=np.int64) for _ in range(3)]
+    return kernels.Rows(whole[0], whole[1], whole[2], np.empty(n), np.empty((n, 4)))
+
+
 class IncrementalSession:
     """`EnergySession` of a `se_e2_a` model that keeps the sums and the energy of every atom."""
 
@@ -129,31 +135,31 @@ class IncrementalSession:
         self._molecule_types = np.array(molecule_types, dtype=np.int64)
         guests = checked_guests(guests_ang, self._n_sites)
         self._n_molecules, self._n_atoms = len(guests), len(types) + guests.shape[0] * self._n_sites
-        self._geometry = geometry_of(cell_ang, evaluator.model)
+        geometry = geometry_of(cell_ang, evaluator.model)
+        self._setting = kernels.Setting(geometry, evaluator.tables)
+        self._scratch = np.empty((int(np.prod(2 * np.ceil(geometry.reach) + 3)), 3))
+        self._rows = row_buffers(4096)
         self._allocate(max(64, 2 * self._n_atoms))
         n = self._n_framework
         self._atoms.positions[:n] = positions
         self._atoms.positions[n : self._n_atoms] = guests.reshape(-1, 3)
         self._atoms.types[:n] = types
         self._atoms.types[n : self._n_atoms] = np.tile(self._molecule_types, len(guests))
-        images = int(np.prod(2 * np.ceil(self._geometry.reach) + 3))
-        self._scratch = np.empty((images, 3))
-        self._rows = self._row_buffers(4096)
         self._trial: _Trial | None = None
         self._accepted = 0
         self.last_drift_ev = 0.0
         self._start()
 
-    @staticmethod
-    def _row_buffers(n: int) -> kernels.Rows:
-        whole = [np.empty(n, dtype=np.int64) for _ in range(3)]
-        return kernels.Rows(whole[0], whole[1], whole[2], np.empty(n), np.empty((n, 4)))
+    @property
+    def _work(self) -> kernels.Work:
+        return kernels.Work(self._rows, self._affected, self._scratch)
+
+    def _more_rows(self) -> None:
+        self._rows = row_buffers(2 * len(self._rows.slot))
 
     def _allocate(self, capacity: int) -> None:
         model = self._evaluator.model
-        self._atoms = kernels.Atoms(
-            np.empty((capacity, 3)), np.empty(capacity, dtype=np.int64), np.full(capacity, -1, dtype=np.int64)
-        )
+        self._atoms = kernels.Atoms(np.empty((capacity, 3)), np.empty(capacity, dtype=np.int64))
         self._sums = np.empty((capacity, 4, model.width))
         self._counts = np.empty((capacity, model.n_types), dtype=np.int64)
         self._energies = np.empty(capacity)
@@ -187,18 +193,11 @@ class IncrementalSession:
             last = min(first + CENTRES_AT_ONCE, self._n_atoms)
             while True:
                 n_rows, closest = kernels.centre_rows(
-                    first,
-                    last,
-                    self._atoms,
-                    self._n_atoms,
-                    self._geometry,
-                    self._evaluator.tables,
-                    self._rows,
-                    self._scratch,
+                    first, last, self._atoms, self._n_atoms, self._setting, self._work
                 )
                 if n_rows >= 0:
                     break
-                self._rows = self._row_buffers(2 * len(self._rows.slot))
+                self._more_rows()
             if closest < OVERLAP_ANG**2:
                 raise BadInputError(
                     f"{self._n_framework} framework atoms with {self._n_molecules} guests",
@@ -250,23 +249,14 @@ class IncrementalSession:
     ) -> float:
         n_insert = 0 if insert is None else self._n_sites
         evaluator = self._evaluator
+        change = kernels.Change(sites, self._molecule_types, n_insert, *removed)
         while True:
             n_rows, n_affected, closest = kernels.trial_rows(
-                sites,
-                self._molecule_types,
-                removed,
-                n_insert,
-                self._atoms,
-                self._n_atoms,
-                self._geometry,
-                evaluator.tables,
-                self._rows,
-                self._affected,
-                self._scratch,
+                change, self._atoms, self._n_atoms, self._setting, self._work
             )
             if n_rows >= 0:
                 break
-            self._rows = self._row_buffers(2 * len(self._rows.slot))
+            self._more_rows()
         if closest < OVERLAP_ANG**2:
             return math.inf
         affected = self._affected[:n_affected].copy()
@@ -278,8 +268,8 @@ class IncrementalSession:
         evaluator.check_counts(counts)
         energies = evaluator.energies(sums, types)
         self._trial = _Trial(remove, insert, affected, sums, counts, energies)
-        change = (energies[:n_affected] - self._energies[affected]).sum() + energies[n_affected:].sum()
-        return float(change - self._energies[removed[0] : removed[1]].sum())
+        gain = (energies[:n_affected] - self._energies[affected]).sum() + energies[n_affected:].sum()
+        return float(gain - self._energies[removed[0] : removed[1]].sum())
 
     def accept(self) -> None:
         """Make the last trial current; raises RuntimeError where there is none or it was an overlap."""

@@ -36,6 +36,13 @@ class Tables(NamedTuple):
     net: np.ndarray
 
 
+class Setting(NamedTuple):
+    """What stays the same during a session."""
+
+    geometry: Geometry
+    tables: Tables
+
+
 class Rows(NamedTuple):
     """Buffers of rows: slot, net, pair (capacity,) int64; sign (capacity,); r (capacity, 4)."""
 
@@ -47,11 +54,33 @@ class Rows(NamedTuple):
 
 
 class Atoms(NamedTuple):
-    """Positions (capacity, 3), types (capacity,) int64, and `slot_of` (capacity,) int64 scratch, -1 outside use."""
+    """Positions (capacity, 3) and types (capacity,) int64."""
 
     positions: np.ndarray
     types: np.ndarray
-    slot_of: np.ndarray
+
+
+class Change(NamedTuple):
+    """One trial.
+
+    sites : (n_insert + removed atoms, 3): the molecule appearing, then the positions of the one disappearing
+    types : (n_sites,) int64 of either; n_insert : sites that appear (0 for none)
+    first, last : atoms [first, last) disappear (empty range for none)
+    """
+
+    sites: np.ndarray
+    types: np.ndarray
+    n_insert: int
+    first: int
+    last: int
+
+
+class Work(NamedTuple):
+    """Buffers: rows; affected (capacity,) int64 atoms; scratch (images, 3) displacements."""
+
+    rows: Rows
+    affected: np.ndarray
+    scratch: np.ndarray
 
 
 @numba.njit(cache=True)
@@ -90,10 +119,10 @@ def images(d: np.ndarray, geometry: Geometry, itself: bool, out: np.ndarray) -> 
 
 
 @numba.njit(cache=True)
-def write_row(
-    at: int, slot: int, centre: int, neighbour: int, sign: float, d: np.ndarray, g: Geometry, t: Tables, rows: Rows
-) -> None:
-    """Row `at` for a neighbour displaced by `d` times `sign`'s absolute value (see the caller for direction)."""
+def write_row(at: int, key: tuple[int, int, int], sign: float, d: np.ndarray, setting: Setting, rows: Rows) -> None:
+    """Row `at` for `key` = (slot, centre type, neighbour type), the neighbour at `d` (3,) from the centre."""
+    g, t = setting
+    slot, centre, neighbour = key
     r = np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
     u = (r - g.rcut_smth) / (g.rcut - g.rcut_smth)
     if u <= 0.0:
@@ -114,79 +143,77 @@ def write_row(
 
 
 @numba.njit(cache=True)
-def trial_rows(
-    sites: np.ndarray,
-    site_types: np.ndarray,
-    removed: tuple[int, int],
-    n_insert: int,
-    atoms: Atoms,
-    n_atoms: int,
-    g: Geometry,
-    t: Tables,
-    rows: Rows,
-    affected: np.ndarray,
-    scratch: np.ndarray,
-) -> tuple[int, int, float]:
-    """Rows of one trial: returns (rows, affected kept atoms, smallest squared distance of an appearing pair).
-
-    sites : (2 n_sites, 3): the molecule appearing (first `n_insert`), then positions of the one disappearing
-    removed : atoms [first, last) that disappear (empty range for none)
-    Kept atom `affected[k]` owns slot k; appearing site m owns slot n_affected + m. Returns -1 rows where the buffers
-    are too small.
-    """
-    n_removed = removed[1] - removed[0]
-    n_rows, n_affected, closest = 0, 0, 1e300
-    capacity = len(rows.slot)
-    d = np.empty(3)
-    for j in range(n_atoms):
-        if removed[0] <= j < removed[1]:
-            continue
-        own = -1
-        for m in range(n_insert + n_removed):
-            for k in range(3):
-                d[k] = sites[m, k] - atoms.positions[j, k]
-            found = images(d, g, False, scratch)
-            if found == 0:
-                continue
-            if n_rows + 2 * found > capacity:
-                return -1, 0, 0.0
-            if own < 0:
-                own = n_affected
-                affected[own] = j
-                n_affected += 1
-            appears = m < n_insert
-            site_type = site_types[m if appears else m - n_insert]
-            for i in range(found):
-                v = scratch[i]
-                write_row(n_rows, own, atoms.types[j], site_type, 1.0 if appears else -1.0, v, g, t, rows)
-                n_rows += 1
-                if appears:
-                    closest = min(closest, v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
-                    v[0], v[1], v[2] = -v[0], -v[1], -v[2]
-                    write_row(n_rows, -1 - m, site_type, atoms.types[j], 1.0, v, g, t, rows)
-                    n_rows += 1
-    for m in range(n_insert):
-        for other in range(n_insert):
-            for k in range(3):
-                d[k] = sites[other, k] - sites[m, k]
-            found = images(d, g, m == other, scratch)
-            if n_rows + found > capacity:
-                return -1, 0, 0.0
-            for i in range(found):
-                v = scratch[i]
-                write_row(n_rows, -1 - m, site_types[m], site_types[other], 1.0, v, g, t, rows)
-                n_rows += 1
-                closest = min(closest, v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
-    for row in range(n_rows):
-        if rows.slot[row] < 0:
-            rows.slot[row] = n_affected - 1 - rows.slot[row]
-    return n_rows, n_affected, closest
+def squared(v: np.ndarray) -> float:
+    """|v|^2 of (3,)."""
+    return v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
 
 
 @numba.njit(cache=True)
-def centre_rows(
-    first: int, last: int, atoms: Atoms, n_atoms: int, g: Geometry, t: Tables, rows: Rows, scratch: np.ndarray
-) -> tuple[int, float]:
+def own_rows(n_rows: int, change: Change, setting: Setting, work: Work) -> tuple[int, float]:
+    """Rows among the appearing sites and their images, slot -1 - m for site m: (rows or -1, smallest distance^2)."""
+    closest = 1e300
+    d = np.empty(3)
+    for m in range(change.n_insert):
+        for other in range(change.n_insert):
+            for k in range(3):
+                d[k] = change.sites[other, k] - change.sites[m, k]
+            found = images(d, setting.geometry, m == other, work.scratch)
+            if n_rows + found > len(work.rows.slot):
+                return -1, 0.0
+            for i in range(found):
+                v = work.scratch[i]
+                write_row(n_rows, (-1 - m, change.types[m], change.types[other]), 1.0, v, setting, work.rows)
+                n_rows += 1
+                closest = min(closest, squared(v))
+    return n_rows, closest
+
+
+@numba.njit(cache=True)
+def trial_rows(change: Change, atoms: Atoms, n_atoms: int, setting: Setting, work: Work) -> tuple[int, int, float]:
+    """Rows of one trial: returns (rows, affected kept atoms, smallest squared distance of an appearing pair).
+
+    Kept atom `affected[k]` owns slot k; appearing site m owns slot n_affected + m. Returns -1 rows where the buffers
+    are too small.
+    """
+    rows, scratch = work.rows, work.scratch
+    n_rows, n_affected, closest = 0, 0, 1e300
+    d = np.empty(3)
+    for j in range(n_atoms):
+        if change.first <= j < change.last:
+            continue
+        own, mine = -1, atoms.types[j]
+        for m in range(len(change.sites)):
+            for k in range(3):
+                d[k] = change.sites[m, k] - atoms.positions[j, k]
+            found = images(d, setting.geometry, False, scratch)
+            if found == 0:
+                continue
+            if n_rows + 2 * found > len(rows.slot):
+                return -1, 0, 0.0
+            if own < 0:
+                own = n_affected
+                work.affected[own] = j
+                n_affected += 1
+            appears = m < change.n_insert
+            other = change.types[m if appears else m - change.n_insert]
+            for i in range(found):
+                v = scratch[i]
+                write_row(n_rows, (own, mine, other), 1.0 if appears else -1.0, v, setting, rows)
+                n_rows += 1
+                if appears:
+                    closest = min(closest, squared(v))
+                    v[0], v[1], v[2] = -v[0], -v[1], -v[2]
+                    write_row(n_rows, (-1 - m, other, mine), 1.0, v, setting, rows)
+                    n_rows += 1
+    n_rows, within = own_rows(n_rows, change, setting, work)
+    for row in range(n_rows):
+        if rows.slot[row] < 0:
+            rows.slot[row] = n_affected - 1 - rows.slot[row]
+    return n_rows, n_affected, min(closest, within)
+
+
+@numba.njit(cache=True)
+def centre_rows(first: int, last: int, atoms: Atoms, n_atoms: int, setting: Setting, work: Work) -> tuple[int, float]:
     """All rows of central atoms [first, last), slot counted from `first`: (rows or -1, smallest squared distance)."""
     n_rows, closest = 0, 1e300
     d = np.empty(3)
@@ -194,13 +221,13 @@ def centre_rows(
         for j in range(n_atoms):
             for k in range(3):
                 d[k] = atoms.positions[j, k] - atoms.positions[i, k]
-            found = images(d, g, i == j, scratch)
-            if n_rows + found > len(rows.slot):
+            found = images(d, setting.geometry, i == j, work.scratch)
+            if n_rows + found > len(work.rows.slot):
                 return -1, 0.0
             for m in range(found):
-                v = scratch[m]
-                write_row(n_rows, i - first, atoms.types[i], atoms.types[j], 1.0, v, g, t, rows)
-                closest = min(closest, v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
+                v = work.scratch[m]
+                write_row(n_rows, (i - first, atoms.types[i], atoms.types[j]), 1.0, v, setting, work.rows)
+                closest = min(closest, squared(v))
                 n_rows += 1
     return n_rows, closest
 
