@@ -216,9 +216,11 @@ def history_figure(iterations: Sequence[IterationSummary], temperature_k: float)
         insertion_ax.plot(numbers, mev, marker + "-", color=colour, label=name)
     kt = 1000 * kt_ev(temperature_k)
     insertion_ax.axhspan(0, kt, color="0.9", zorder=0)
-    zero_based(insertion_ax, [*shown, np.array([kt])], headroom=1.45)
+    zero_based(insertion_ax, [*shown, np.array([kt])], headroom=1.35)
     insertion_ax.set_ylabel("insertion energy (meV)")
-    insertion_ax.legend(loc="upper right", title=f"grey: below kT = {kt:.1f} meV", title_fontsize="small")
+    insertion_ax.legend(
+        loc="upper right", ncols=3, columnspacing=1.0, title=f"grey: below kT = {kt:.1f} meV", title_fontsize="small"
+    )
     for ax in axes[0]:
         ax.set_xlabel("iteration")
         integer_ticks(ax, "x")
