@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -66,6 +66,8 @@ class GcmcResult:
     n_equilibration: int
     sample_every: int
     move_weights: MoveWeights
+    max_molecules: int | None
+    min_distance_ang: float
     host_energy_ev: float
     molecule_energy_ev: float
     n_adsorbed: np.ndarray
@@ -138,6 +140,10 @@ class GcmcResult:
             "n_equilibration": self.n_equilibration,
             "sample_every": self.sample_every,
             "n_samples": len(self.n_adsorbed),
+            "move_weights": asdict(self.move_weights),
+            "max_molecules": self.max_molecules,
+            "min_distance_ang": self.min_distance_ang,
+            "host_energy_ev": self.host_energy_ev,
             "volume_ang3": self.volume_ang3,
             "adsorbate": {
                 "symbols": list(self.adsorbate.symbols),

@@ -94,6 +94,8 @@ def _result(run: Run, framework: Atoms, temperature_k: float, fugacity_bar: floa
         n_equilibration=run.n_total - run.n_measured,
         sample_every=options.sample_every,
         move_weights=options.move_weights,
+        max_molecules=options.max_molecules,
+        min_distance_ang=options.min_distance_ang,
         host_energy_ev=run.host_ev,
         molecule_energy_ev=run.ensemble.gas_energy_ev,
         n_adsorbed=np.array(run.numbers, dtype=np.int64),
