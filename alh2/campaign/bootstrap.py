@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from alh2.campaign.context import Campaign
 from alh2.campaign.labelling import LabelRequest, label_frames
+from alh2.config.model import AimdSource
 from alh2.core.atoms import from_atoms
 from alh2.core.errors import BadInputError, NeedsPersonError
-from alh2.core.frames import Frame, LabelledFrame, Provenance
+from alh2.core.frames import Frame, Label, LabelledFrame, Provenance
 from alh2.core.random_streams import seed_for, stream
 from alh2.dataset.bootstrap import bootstrap_frames
 from alh2.dataset.ingest import IngestOptions, TrajectorySource, ingest
@@ -23,8 +25,9 @@ MIN_LABELLED_FRACTION = 0.5
 def bootstrap(campaign: Campaign) -> None:
     """Fill the dataset for the first training; repeatable at any point."""
     ingest_aimd(campaign)
-    hosts = choose_hosts(campaign)
-    save_frames(campaign.paths.hosts, hosts)
+    if not campaign.paths.hosts.exists():
+        save_frames(campaign.paths.hosts, choose_hosts(campaign))
+    hosts = campaign.hosts()
     frames = bootstrap_frames(
         campaign.param.bootstrap,
         hosts,
@@ -54,7 +57,7 @@ def bootstrap(campaign: Campaign) -> None:
     _store(campaign, requests, labels)
 
 
-def _store(campaign: Campaign, requests: Sequence[LabelRequest], labels: dict) -> None:
+def _store(campaign: Campaign, requests: Sequence[LabelRequest], labels: dict[str, Label]) -> None:
     digests = campaign.store.digests()
     hosts = [
         (r.frame, labels[r.frame.digest]) for r in requests if r.name.startswith("host") and r.frame.digest in labels
@@ -77,7 +80,7 @@ def ingest_aimd(campaign: Campaign) -> None:
     if campaign.param.host is not None:
         n_host = len(build_host(campaign.param.host))
     report = ingest(
-        [TrajectorySource.from_config(source) for source in config.aimd],
+        [TrajectorySource.from_config(_with_labeler_name(campaign, source)) for source in config.aimd],
         campaign.paths.dataset,
         type_map=campaign.param.type_map,
         options=IngestOptions(
@@ -92,6 +95,12 @@ def ingest_aimd(campaign: Campaign) -> None:
         campaign.reporter.message(
             f"read {trajectory.n_train} training and {trajectory.n_valid} held-out frames of {trajectory.system}"
         )
+
+
+def _with_labeler_name(campaign: Campaign, source: AimdSource) -> AimdSource:
+    """`source` with the labeler's full name where the file says (or defaults to) the campaign's own ``fp_style``."""
+    own = source.labeler == campaign.param.label.style
+    return replace(source, labeler=campaign.labeler.name) if own else source
 
 
 def choose_hosts(campaign: Campaign) -> list[Frame]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from alh2.assess.heldout import pick_molecules, save_heldout
 from alh2.campaign.context import Campaign
@@ -12,6 +15,7 @@ from alh2.config.model import GcmcJob
 from alh2.core.atoms import from_atoms, to_atoms
 from alh2.core.explored import ExploredFrame
 from alh2.core.frames import Frame, Provenance
+from alh2.core.gas import BOND_DECIMALS
 from alh2.core.random_streams import seed_for, stream
 from alh2.dataset.checks import require_insertion_energy_determined
 from alh2.dispatch.run import run_tasks
@@ -23,6 +27,7 @@ from alh2.structure.loading import load_h2
 
 HELDOUT_FILE_DONE = "heldout.npz"
 MAX_GCMC_SAMPLES = 200
+MIN_GAS_LABELS = 6
 
 
 def explore(campaign: Campaign, iteration: int) -> None:
@@ -48,7 +53,7 @@ def link_models(campaign: Campaign, iteration: int, directory: Path) -> GcmcMode
         for m in campaign.members(c, iteration)
     }
     first = campaign.members(engine, iteration)[0]
-    graphs[f"engine.{engine.target}.pb"] = first.frozen
+    graphs[f"engine.{engine.target}.dp"] = first.engine
     for name, target in graphs.items():
         link = directory / name
         temporary = directory / f".{name}.tmp"
@@ -57,10 +62,28 @@ def link_models(campaign: Campaign, iteration: int, directory: Path) -> GcmcMode
         os.replace(temporary, link)
     interaction = campaign.param.committee("interaction")
     return GcmcModels(
-        engine=directory / f"engine.{engine.target}.pb",
+        engine=directory / f"engine.{engine.target}.dp",
         force=tuple(directory / m.graph.name for m in campaign.members(force, iteration)),
         insertion=tuple(directory / m.graph.name for m in campaign.members(interaction or force, iteration)),
     )
+
+
+def gas_bond_length_ang(campaign: Campaign) -> float | None:
+    """Bond length (Å) of isolated H2 at the labelled energy minimum; None where too few such labels exist.
+
+    From a cubic through the labels nearest the lowest one. The rigid molecule of exploration and production has the
+    labeler's geometry, not that of a model in training.
+    """
+    gas = [f for f in campaign.store.load("train") if f.frame.n_host == 0 and f.frame.n_h2 == 1]
+    bonds = np.array([np.linalg.norm(f.frame.positions_ang[1] - f.frame.positions_ang[0]) for f in gas])
+    energies = np.array([f.energy_ev() for f in gas])
+    near = np.argsort(energies)[:MIN_GAS_LABELS]
+    if len(near) < MIN_GAS_LABELS or not bonds.min() < bonds[near[0]] < bonds.max():
+        return None
+    cubic = np.polynomial.Polynomial.fit(bonds[near], energies[near], 3)
+    stationary = [float(r.real) for r in cubic.deriv().roots() if abs(r.imag) < 1e-9 and cubic.deriv(2)(r.real) > 0]
+    inside = [r for r in stationary if bonds[near].min() <= r <= bonds[near].max()]
+    return round(inside[0], BOND_DECIMALS) if inside else None
 
 
 def loaded_host(campaign: Campaign, n_h2: int, path: Sequence[str | int], *, prefer_open_sites: bool = False) -> Frame:
@@ -163,11 +186,14 @@ def _numbered(jobs: Sequence[GcmcJob]) -> list[tuple[GcmcSpec, int]]:
 def _gcmc_run(
     campaign: Campaign, iteration: int, directory: Path, models: GcmcModels, spec: GcmcSpec, index: int
 ) -> GcmcTask:
-    from dataclasses import replace
-
     start = loaded_host(campaign, spec.n_initial, ("gcmc-start", iteration, index), prefer_open_sites=index % 2 == 0)
     seed = seed_for(campaign.param.seed, "gcmc", iteration, index)
-    spec = replace(spec, seed=seed, min_distance_ang=campaign.param.select.min_distance_ang)
+    spec = replace(
+        spec,
+        seed=seed,
+        min_distance_ang=campaign.param.select.min_distance_ang,
+        bond_length_ang=gas_bond_length_ang(campaign),
+    )
     return prepare_gcmc(
         directory / f"gcmc.{index:06d}",
         spec,
@@ -200,6 +226,7 @@ def _sample_heldout(campaign: Campaign, iteration: int, directory: Path, models:
             max_loading=None,
             min_distance_ang=campaign.param.select.min_distance_ang,
             seed=seed_for(campaign.param.seed, "heldout", iteration, index),
+            bond_length_ang=gas_bond_length_ang(campaign),
         )
         start = loaded_host(campaign, n_h2 + 1, ("heldout-start", iteration, index), prefer_open_sites=True)
         runs.append(

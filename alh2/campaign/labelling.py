@@ -70,6 +70,8 @@ def label_frames(
         answer: Label | LabelFailure
         if outcome.status == "done":
             answer = bench.labeler.collect(request.frame, directory / request.name)
+        elif outcome.exit_code is None:
+            continue  # its job was lost: nothing is known against the frame
         else:
             answer = LabelFailure(f"{outcome.status}: {outcome.message}")
         if isinstance(answer, Label):

@@ -47,6 +47,7 @@ class IsothermSetting:
     models: GcmcModels
     starts: tuple[Frame, ...]
     min_distance_ang: float
+    bond_length_ang: float | None
     root_seed: int
     command: str
 
@@ -97,6 +98,7 @@ def _prepare(
         max_loading=None,
         min_distance_ang=setting.min_distance_ang,
         seed=seed_for(setting.root_seed, "isotherm", index),
+        bond_length_ang=setting.bond_length_ang,
     )
     return prepare_gcmc(
         setting.directory / f"point.{index:03d}",

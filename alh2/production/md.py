@@ -96,4 +96,6 @@ def read_md(directory: Path) -> MdResult | None:
     if not path.exists():
         return None
     content = read_json(path)
-    return MdResult(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+    for name in ("r_ang", "g", "g_error"):
+        content[name] = tuple(content[name])
+    return MdResult(**content)

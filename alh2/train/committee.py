@@ -48,12 +48,14 @@ def reuses(committee: CommitteeConfig, iteration: int, previous_train_dir: Path 
     return previous_train_dir is not None and committee.reuse_iter is not None and iteration >= committee.reuse_iter
 
 
-def training_command(dp: str, *, reuse: bool, compress: bool) -> str:
-    """Shell line that trains, freezes and, where asked, compresses one member in its folder."""
+def training_command(dp: str, *, reuse: bool, compress: bool, convert: bool) -> str:
+    """Shell line that trains, freezes and, where asked, compresses and converts to ``.dp`` one member in its folder."""
     start = " --init-model old/model.ckpt" if reuse else ""
     steps = [f"{dp} train input.json --skip-neighbor-stat{start}", f"{dp} freeze -o frozen_model.pb"]
     if compress:
         steps.append(f"{dp} compress -i frozen_model.pb -o frozen_model_compressed.pb -t input.json")
+    if convert:
+        steps.append(f"{dp} convert-backend frozen_model.pb frozen_model.dp")
     return " && ".join(steps)
 
 
@@ -78,9 +80,12 @@ def prepare_member(
     outputs = [*MODEL_FILES, *(f"model.ckpt{suffix}" for suffix in CHECKPOINT_SUFFIXES)]
     if committee.compress:
         outputs.append("frozen_model_compressed.pb")
+    convert = member.index == 0
+    if convert:
+        outputs.append(member.engine.name)
     return Task(
         work_dir=work_dir,
-        command=training_command(dp, reuse=reuse, compress=committee.compress),
+        command=training_command(dp, reuse=reuse, compress=committee.compress, convert=convert),
         inputs=tuple(inputs),
         outputs=tuple(outputs),
         timeout_s=TRAIN_TIMEOUT_S,
@@ -163,28 +168,28 @@ def train_committees(
                 f"training failed {MAX_ATTEMPTS} times with different seeds in {plan.train_dir}: "
                 + "; ".join(exhausted)
             )
-        for member, _reason in failures.values():
-            attempts.increase(member)
+        for member, reason in failures.values():
+            attempts.add(member, reason)
     for committee, _, member in jobs:
         _publish_graph(member, compressed=committee.compress)
     return [member for _, _, member in jobs]
 
 
 class _Attempts:
-    """Number of failed trainings per member, kept on disk so that a resumed campaign uses the same seeds."""
+    """Reasons of failed trainings per member, kept on disk so that a resumed campaign uses the same seeds."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._counts: dict[str, int] = read_json(path) if path.exists() else {}
+        self._reasons: dict[str, list[str]] = read_json(path) if path.exists() else {}
 
     def of(self, member: Member) -> int:
         """Attempts that failed so far."""
-        return self._counts.get(member.work_dir.name, 0)
+        return len(self._reasons.get(member.work_dir.name, []))
 
-    def increase(self, member: Member) -> None:
+    def add(self, member: Member, reason: str) -> None:
         """Record one more failure."""
-        self._counts[member.work_dir.name] = self.of(member) + 1
-        atomic_write_json(self._path, self._counts)
+        self._reasons.setdefault(member.work_dir.name, []).append(reason)
+        atomic_write_json(self._path, self._reasons)
 
 
 def _publish_graph(member: Member, *, compressed: bool) -> None:

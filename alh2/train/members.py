@@ -36,6 +36,11 @@ class Member:
         return self.work_dir / "frozen_model.pb"
 
     @property
+    def engine(self) -> Path:
+        """The frozen model in DeePMD's NumPy format (``.dp``), made for the first member: the Monte Carlo's model."""
+        return self.work_dir / "frozen_model.dp"
+
+    @property
     def graph(self) -> Path:
         """The model exploration uses (compressed where asked for), DP-GEN's ``graph.NNN.pb``."""
         return self.train_dir / f"{self._prefix}graph.{self.index:03d}.pb"
