@@ -22,6 +22,7 @@ from alh2.campaign.context import Campaign
 from alh2.config.model import CommitteeConfig
 from alh2.core.errors import NeedsPersonError
 from alh2.core.files import atomic_write_json, read_json
+from alh2.core.frames import LabelledFrame
 from alh2.dispatch.run import run_tasks
 from alh2.dispatch.tasks import Task
 from alh2.explore.explored_file import load_explored
@@ -82,7 +83,7 @@ def _committee_errors(
 ) -> tuple[FrameErrors, InsertionEnergies]:
     directory = campaign.paths.assess(iteration)
     target = committee.target
-    valid = [f for f in campaign.store.load("valid") if f.has_target(target)]
+    valid = [f for f in campaign.store.load("valid") if f.has_target(target) and _current(f, iteration)]
     insertions = load_heldout(campaign.paths.explore(iteration))
     frames = [f.frame for f in valid] + frames_of(insertions)
     work_dir = directory / f"evaluate.{target}"
@@ -113,6 +114,12 @@ def _committee_errors(
     insertion = insertion_energies(insertions, labels, evaluation.part(len(valid), len(frames)), target=target)
     save_errors(directory / f"errors.{target}.npz", errors, insertion)
     return errors, insertion
+
+
+def _current(labelled: LabelledFrame, iteration: int) -> bool:
+    """Whether a held-out frame counts for `iteration`: samples of an earlier model are not what this one visits."""
+    origin = labelled.frame.provenance
+    return origin.source != "heldout" or origin.iteration == iteration
 
 
 def _accurate_fraction(campaign: Campaign, iteration: int) -> float:

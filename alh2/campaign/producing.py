@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alh2.campaign.context import Campaign
 from alh2.campaign.exploring import gas_bond_length_ang, link_models
+from alh2.config.rules import max_explored_loading
 from alh2.core.atoms import from_atoms, to_atoms
 from alh2.core.frames import Frame, Provenance
 from alh2.core.random_streams import stream
@@ -53,6 +54,7 @@ def produce(campaign: Campaign, iteration: int) -> None:
             models=GcmcModels(engine, (), ()),
             starts=tuple(_on_last_host(campaign, n) for n in config.n_initial),
             min_distance_ang=campaign.param.select.min_distance_ang,
+            max_loading=max_explored_loading(campaign.param),
             bond_length_ang=gas_bond_length_ang(campaign),
             root_seed=campaign.param.seed,
             command=campaign.machine.gcmc.command,

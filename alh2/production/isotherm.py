@@ -40,6 +40,7 @@ class IsothermResult:
 class IsothermSetting:
     """Where and with what the points are computed.
 
+    max_loading : largest loading that was explored; insertions beyond it are refused, the model knows nothing there
     starts : a start frame per entry of ``config.n_initial`` (same frozen host, that many guests)
     """
 
@@ -47,6 +48,7 @@ class IsothermSetting:
     models: GcmcModels
     starts: tuple[Frame, ...]
     min_distance_ang: float
+    max_loading: int | None
     bond_length_ang: float | None
     root_seed: int
     command: str
@@ -95,7 +97,7 @@ def _prepare(
         n_equilibration=config.n_equilibration,
         sample_every=max(1, config.n_moves // SAMPLES_PER_RUN),
         max_samples=FRAMES_PER_RUN,
-        max_loading=None,
+        max_loading=setting.max_loading,
         min_distance_ang=setting.min_distance_ang,
         seed=seed_for(setting.root_seed, "isotherm", index),
         bond_length_ang=setting.bond_length_ang,
