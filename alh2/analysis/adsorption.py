@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from alh2.analysis.rdf import RadialDistribution
-from alh2.analysis.statistics import Estimate
+from alh2.core.statistics import Estimate
 from alh2.core.units import H2_MASS_AMU
 
 STP_MOLAR_VOLUME_CM3 = 22413.969_54

@@ -88,7 +88,7 @@ def _frames(result: GcmcResult, start: Frame, spec: GcmcSpec) -> tuple[list[Fram
 
 
 def _summary(result: GcmcResult, described: str, wall_s: float) -> GcmcSummary:
-    from alh2.gcmc.statistics import mean_and_error
+    from alh2.core.statistics import mean_and_error
 
     n = result.n_adsorbed_estimate
     energy = mean_and_error(result.adsorption_energy_ev)

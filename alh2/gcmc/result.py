@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from alh2.core.statistics import Estimate, mean_and_error
 from alh2.gcmc.molecule import RigidMolecule
 from alh2.gcmc.settings import MoveWeights
-from alh2.gcmc.statistics import Estimate, mean_and_error
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class GcmcResult:
         """
         estimate = mean_and_error(self.n_adsorbed)
         if self.move_weights.insertion > 0.0 and np.ptp(self.n_adsorbed) == 0:
-            return Estimate(estimate.mean, math.nan, 1.0)
+            return replace(estimate, standard_error=math.nan)
         return estimate
 
     @property

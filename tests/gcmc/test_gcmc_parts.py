@@ -1,4 +1,4 @@
-"""Molecules, fugacity, geometry and statistics."""
+"""Molecules, fugacity and geometry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alh2.core.errors import BadInputError
-from alh2.gcmc import RigidMolecule, fugacity_bar, mean_and_error
+from alh2.gcmc import RigidMolecule, fugacity_bar
 from alh2.gcmc.geometry import PeriodicCell, random_rotation, small_rotation
 from alh2.gcmc.walker import UniformStream
 
@@ -137,35 +137,6 @@ def test_narrowest_width_is_a_height_not_an_edge():
     assert cell.narrowest_ang == pytest.approx(20.0 / 10.0)
 
 
-@pytest.mark.physics
-@pytest.mark.parametrize("memory", [0.0, 0.9, 0.99])
-def test_standard_error_of_a_correlated_series(memory):
-    """First-order autoregressive series: the error of the mean is sigma·sqrt((1+a)/(1-a)/n)."""
-    n, copies = 60_000, 12
-    errors, means = [], []
-    for copy in range(copies):
-        rng = np.random.default_rng(copy)
-        noise = rng.normal(size=n)
-        series = np.empty(n)
-        series[0] = noise[0] / math.sqrt(1.0 - memory**2)
-        for i in range(1, n):
-            series[i] = memory * series[i - 1] + noise[i]
-        estimate = mean_and_error(series)
-        errors.append(estimate.standard_error)
-        means.append(estimate.mean)
-    exact = 1.0 / (1.0 - memory) / math.sqrt(n)
-    assert np.mean(errors) == pytest.approx(exact, rel=0.12)
-    assert np.std(means) == pytest.approx(exact, rel=0.7)
-
-
-def test_mean_of_constant_short_and_empty_series():
-    assert mean_and_error(np.full(100, 3)) == mean_and_error(np.full(5, 3.0))
-    assert mean_and_error(np.full(100, 3)).standard_error == 0.0
-    assert math.isnan(mean_and_error(np.array([1.0])).standard_error)
-    with pytest.raises(ValueError):
-        mean_and_error(np.array([]))
-
-
 def test_stream_resumes_between_any_two_numbers():
     stream = UniformStream(np.random.default_rng(1))
     for used in (0, 1, 4096, 4097, 10_000):
@@ -182,9 +153,3 @@ def test_import_is_light_and_quiet():
     code = f"import sys, alh2.gcmc; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
-
-
-def test_statistics_print_nothing():
-    code = "import numpy as np; from alh2.gcmc import mean_and_error; mean_and_error(np.arange(9.0) % 4)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("", "")

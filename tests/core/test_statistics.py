@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from alh2.analysis.statistics import (
+from alh2.core.statistics import (
+    FAST_FROM,
     Estimate,
     block_error,
     combine_replicas,
@@ -49,6 +50,17 @@ def test_error_of_ar1_is_the_exact_one(phi: float) -> None:
     assert np.mean([n / e.n_effective for e in estimates]) == pytest.approx(expected_g, rel=0.12)
 
 
+@pytest.mark.physics
+@pytest.mark.parametrize("phi", [0.0, 0.9, 0.99])
+def test_error_of_a_series_long_enough_for_the_coarse_lags(phi: float) -> None:
+    n, copies = 60_000, 12
+    estimates = [mean_and_error(ar1(np.random.default_rng(copy), n, phi)) for copy in range(copies)]
+    exact = exact_error(n, phi)
+    assert n > FAST_FROM
+    assert np.mean([e.standard_error for e in estimates]) == pytest.approx(exact, rel=0.12)
+    assert np.std([e.mean for e in estimates]) == pytest.approx(exact, rel=0.7)
+
+
 def test_naive_error_would_be_far_too_small_for_a_slow_series() -> None:
     values = ar1(np.random.default_rng(3), 4000, 0.98)
     naive = values.std(ddof=1) / math.sqrt(values.size)
@@ -72,6 +84,7 @@ def test_block_error_by_hand() -> None:
 def test_constant_single_and_bad_series() -> None:
     assert mean_and_error([3.0] * 50) == Estimate(3.0, 0.0, 1.0, 50)
     assert mean_and_error([0.1] * 7).standard_error == 0.0
+    assert mean_and_error(np.full(100, 3)).n_effective == 1.0
     single = mean_and_error([2.0])
     assert single.mean == 2.0 and math.isnan(single.standard_error)
     assert statistical_inefficiency([1.0, 1.0]) == 1.0
@@ -115,6 +128,6 @@ def test_nothing_is_printed_on_import(capfd: pytest.CaptureFixture[str]) -> None
     import subprocess
     import sys
 
-    code = "from alh2.analysis.statistics import mean_and_error; mean_and_error([1, 2, 1, 3, 2, 4])"
+    code = "from alh2.core.statistics import mean_and_error; mean_and_error([1, 2, 1, 3, 2, 4])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout + done.stderr == ""

@@ -132,7 +132,11 @@ def _checked(series: Sequence[float] | np.ndarray) -> np.ndarray:
 
 def _timeseries() -> ModuleType:
     """pymbar.timeseries without the advice it logs on import."""
-    logging.getLogger("pymbar").setLevel(logging.ERROR)
-    from pymbar import timeseries
-
+    logger = logging.getLogger("pymbar")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        from pymbar import timeseries
+    finally:
+        logger.setLevel(level)
     return timeseries
