@@ -10,7 +10,7 @@ from dargs import Argument
 from dargs.dargs import _Flags
 
 from alh2.config.fields import unit_of
-from alh2.config.schema import ase_params, reference_params, xtb_params
+from alh2.config.schema import LABELERS
 from alh2.config.schema_alh2 import alh2_section
 from alh2.config.strict import limits_of
 from alh2.config.where import type_words
@@ -21,7 +21,7 @@ Generated from the schema by `python -m alh2.config.reference`; do not edit.
 
 A param file is DP-GEN's `param.json` (JSON or YAML): its keys keep their names and meaning and are described in
 [DP-GEN's documentation](https://docs.deepmodeling.com/projects/dpgen/en/latest/run/param.html). What DP-GEN has no
-key for stands in one section, `alh2`, and in three more values of `fp_style`. Paths are relative to the folder of the
+key for stands in one section, `alh2`, and in the further values of `fp_style`. Paths are relative to the folder of the
 file. Keys that start with an underscore are comments. An unknown key is an error.
 
 With `alh2.systems`, `sys_configs` is left out; with `alh2.dataset.aimd` or `alh2.bootstrap`, `init_data_sys` is.
@@ -34,16 +34,8 @@ def reference_page() -> str:
     lines = [_HEAD, "## `alh2`\n", alh2_section().doc + "\n"]
     lines += _section("alh2", alh2_section())
     lines.append("## Labelers: `fp_style` and `fp_params`\n")
-    for style, doc, fields in (
-        ("xtb", "GFN-xTB by tblite, periodic, Γ point.", xtb_params()),
-        ("ase", "Any ASE calculator, named by its import path.", ase_params()),
-        (
-            "reference",
-            "The analytic reference potential of the tests; not a model of any real material.",
-            reference_params(),
-        ),
-    ):
-        lines += [f"### `fp_style: {style}`\n", doc + "\n", *_table("fp_params", fields)]
+    for style, doc, params in LABELERS:
+        lines += [f"### `fp_style: {style}`\n", doc + "\n", *_table("fp_params", params())]
     return "\n".join(lines).rstrip() + "\n"
 
 

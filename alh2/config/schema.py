@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dargs import Argument
 
 from alh2.config.fields import AT_LEAST_ONE, FRACTION, NOT_NEGATIVE, POSITIVE, field
 from alh2.config.schema_alh2 import alh2_section
 from alh2.config.strict import Limits, set_limits
 from alh2.core.quiet import import_dpdispatcher, import_dpgen_arginfo
-
-OWN_FP_STYLES = ("xtb", "ase", "reference")
-"""Labelers of alh2; the other values of ``fp_style`` are DP-GEN's."""
 
 DPGEN_LIMITS = {
     "type_map": Limits(not_empty=True),
@@ -59,12 +58,8 @@ def param_schema() -> Argument:
         root.sub_fields[name].default = []
     _limit_tree(root)
     styles = root.sub_variants["fp_style"]
-    for style, doc, params in (
-        ("xtb", "GFN-xTB by tblite, periodic.", xtb_params()),
-        ("ase", "Any ASE calculator.", ase_params()),
-        ("reference", "The analytic reference potential of the tests.", reference_params()),
-    ):
-        fp_params = Argument("fp_params", dict, params, optional=True, default={}, doc="Parameters of the labeler.")
+    for style, doc, params in LABELERS:
+        fp_params = Argument("fp_params", dict, params(), optional=True, default={}, doc="Parameters of the labeler.")
         styles.add_choice(Argument(style, dict, [fp_params], doc=doc))
     root.add_subfield(alh2_section())
     return root
@@ -108,6 +103,14 @@ def reference_params() -> list[Argument]:
         field("overrides", dict, "Numbers that replace parameters of the potential.", default={}),
         _threads(),
     ]
+
+
+LABELERS: tuple[tuple[str, str, Callable[[], list[Argument]]], ...] = (
+    ("xtb", "GFN-xTB by tblite, periodic, Γ point.", xtb_params),
+    ("ase", "Any ASE calculator, named by its import path.", ase_params),
+    ("reference", "The analytic reference potential of the tests; not a model of any real material.", reference_params),
+)
+"""Labelers of alh2: ``fp_style``, what it is, its ``fp_params``. The other values of ``fp_style`` are DP-GEN's."""
 
 
 def _threads() -> Argument:
