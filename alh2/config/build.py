@@ -69,13 +69,16 @@ def _aimd(tree: Tree, fp_style: str, folder: Path) -> model.AimdSource:
 def bootstrap(tree: Tree | None, *, interaction: bool) -> model.BootstrapConfig:
     """``alh2.bootstrap``; nothing to label without it."""
     if tree is None:
-        return model.BootstrapConfig((), 0, 0, 2.2, 0.0, 0, 0, 16.0, False)
+        return model.BootstrapConfig((), 0, 0, 2.2, 0.0, 1.6, 0, (), 0, 0, 16.0, False)
     return model.BootstrapConfig(
         loadings=tuple(tree["loadings"]),
         frames_per_loading=tree["frames_per_loading"],
         host_snapshots=tree["host_snapshots"],
         min_distance_ang=float(tree["min_distance_ang"]),
         displacement_ang=float(tree["displacement_ang"]),
+        close_distance_ang=float(tree["close_distance_ang"]),
+        rattled_frames=tree["rattled_frames"],
+        host_displacements_ang=tuple(float(width) for width in tree["host_displacements_ang"]),
         gas_frames=tree["gas_frames"],
         gas_pair_frames=tree["gas_pair_frames"],
         gas_box_ang=float(tree["gas_box_ang"]),

@@ -70,6 +70,8 @@ class BootstrapConfig:
     loadings : numbers of H2 per host cell; frames_per_loading : how many frames each
     host_snapshots : number of distinct host geometries (taken from the AIMD) shared by those frames
     displacement_ang : standard deviation of random displacements of guest atoms
+    close_distance_ang : closest contact of crowded guests
+    rattled_frames : frames on hosts with displaced atoms; host_displacements_ang : standard deviations, in turn
     gas_frames, gas_pair_frames : isolated H2, and H2 pairs, in a cubic box of gas_box_ang
     label_bare_hosts : also label the bare host of every AIMD frame (interaction target needs it)
     """
@@ -79,6 +81,9 @@ class BootstrapConfig:
     host_snapshots: int
     min_distance_ang: float
     displacement_ang: float
+    close_distance_ang: float
+    rattled_frames: int
+    host_displacements_ang: tuple[float, ...]
     gas_frames: int
     gas_pair_frames: int
     gas_box_ang: float

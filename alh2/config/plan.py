@@ -59,8 +59,9 @@ def planned_work(param: ParamConfig, *, n_aimd_frames: int) -> PlannedWork:
     """Work of `param`; `n_aimd_frames` initial frames need a bare-host label each where that is asked for."""
     boot, made = param.bootstrap, param.production
     loaded = sum(1 for loading in boot.loadings if loading > 0) * boot.frames_per_loading
-    bare = boot.host_snapshots + (n_aimd_frames if boot.label_bare_hosts else 0)
-    labels = loaded + bare + boot.gas_frames + boot.gas_pair_frames
+    rattled = boot.rattled_frames if boot.host_displacements_ang else 0
+    bare = boot.host_snapshots + (n_aimd_frames + rattled if boot.label_bare_hosts else 0)
+    labels = loaded + rattled + bare + boot.gas_frames + boot.gas_pair_frames
     described = min(
         max(len(param.explore.md_jobs), len(param.explore.gcmc_jobs), 1),
         param.converge.max_iterations,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from ase import Atoms
@@ -19,15 +20,21 @@ from alh2.core.frames import ATOMS_PER_H2, Frame, Provenance
 from alh2.structure.loading import load_h2
 from alh2.structure.topology import neighbour_pairs
 
-BOND_MEAN_ANG, BOND_STD_ANG = 0.74, 0.02
+BOND_MEAN_ANG, BOND_STD_ANG = 0.75, 0.03
 """Bond lengths of loaded H2: mean (experiment: 0.741 Å) and scatter, Å."""
 
 BOND_RANGE_ANG = (0.62, 0.92)
 """Loaded H2 keep to this range after the displacements, Å."""
 
 GAS_BOND_RANGE_ANG = (0.65, 0.95)
-GAS_PAIR_RANGE_ANG = (2.2, 6.0)
+GAS_PAIR_RANGE_ANG = (1.5, 6.0)
 """Bond lengths of isolated H2, and distances between the centres of H2 pairs, spread evenly, Å."""
+
+CROWDED_RANGE_ANG = 4.0
+"""A crowded molecule's centre is at most this far from some atom, Å."""
+
+Placing = Literal["anywhere", "near open sites", "crowded"]
+PLACINGS: tuple[Placing, ...] = ("anywhere", "near open sites", "crowded")
 
 _MAX_TRIES = 200
 
@@ -35,11 +42,14 @@ _MAX_TRIES = 200
 def bootstrap_frames(
     config: BootstrapConfig, hosts: Sequence[Frame], *, host_id: str, rng: np.random.Generator
 ) -> list[Frame]:
-    """Unlabelled frames: bare hosts, then each loading spread over the same hosts, then gas.
+    """Unlabelled frames: bare hosts, then each loading spread over the same hosts, rattled hosts, and gas.
 
     `hosts` are frames in time order; `config.host_snapshots` of them, evenly spaced, are stripped of guests and
-    used. Half of the frames prefer open metal sites. The same state of `rng` gives the same frames. Raises
-    BadInputError where there is no host, or no room for the molecules.
+    used. Of each loading, a third is placed anywhere, a third prefers open metal sites, and a third is crowded:
+    molecules in contact with host atoms and each other, down to `config.close_distance_ang`. Without crowded frames
+    and rattled hosts a model has no reason to repel at short range, and dynamics and Monte Carlo fall into the
+    holes. The same state of `rng` gives the same frames. Raises BadInputError where there is no host, or no room
+    for the molecules.
     """
     snapshots = _snapshots(hosts, config.host_snapshots, host_id)
     frames = list(snapshots)
@@ -48,9 +58,27 @@ def bootstrap_frames(
             continue  # the snapshots themselves
         for k in range(config.frames_per_loading):
             index = k % len(snapshots)
-            near_sites = (k // len(snapshots) + index) % 2 == 1
-            frames.append(_loaded(config, snapshots[index], loading, near_sites=near_sites, rng=rng))
-    return frames + gas_frames(config, rng=rng)
+            way = PLACINGS[(k // len(snapshots) + index) % len(PLACINGS)]
+            frames.append(_loaded(config, snapshots[index], loading, way=way, rng=rng))
+    return frames + rattled_frames(config, snapshots, rng=rng) + gas_frames(config, rng=rng)
+
+
+def rattled_frames(config: BootstrapConfig, snapshots: Sequence[Frame], *, rng: np.random.Generator) -> list[Frame]:
+    """`config.rattled_frames` frames on hosts displaced at random, in turn by each of `host_displacements_ang`.
+
+    Loadings take turns through 0 and `config.loadings`; guests are crowded.
+    """
+    loadings = sorted({0, *config.loadings})
+    frames = []
+    for k in range(config.rattled_frames if config.host_displacements_ang else 0):
+        width = config.host_displacements_ang[k % len(config.host_displacements_ang)]
+        host = snapshots[int(rng.integers(len(snapshots)))]
+        moved = host.positions_ang + width * rng.standard_normal(host.positions_ang.shape)
+        detail = f"host rattled by {width:g} Å, {host.provenance.detail}"
+        rattled = replace(host, positions_ang=moved, provenance=Provenance("bootstrap", detail=detail))
+        loading = loadings[(k // len(config.host_displacements_ang)) % len(loadings)]
+        frames.append(_loaded(config, rattled, loading, way="crowded", rng=rng) if loading else rattled)
+    return frames
 
 
 def gas_frames(config: BootstrapConfig, *, rng: np.random.Generator) -> list[Frame]:
@@ -91,16 +119,39 @@ def _snapshots(hosts: Sequence[Frame], count: int, host_id: str) -> list[Frame]:
 
 
 def _loaded(
-    config: BootstrapConfig, host: Frame, loading: int, *, near_sites: bool, rng: np.random.Generator
+    config: BootstrapConfig, host: Frame, loading: int, *, way: Placing, rng: np.random.Generator
 ) -> Frame:  # fmt: skip
-    loaded = load_h2(
-        to_atoms(host), loading, rng=rng, min_distance_ang=config.min_distance_ang, bond_length_ang=BOND_MEAN_ANG,
-        prefer_open_sites=near_sites,
+    if way == "crowded":
+        positions = _crowded(config, host, loading, rng)
+    else:
+        loaded = load_h2(
+            to_atoms(host), loading, rng=rng, min_distance_ang=config.min_distance_ang,
+            bond_length_ang=BOND_MEAN_ANG, prefer_open_sites=way == "near open sites",
+        )  # fmt: skip
+        positions = _disturbed(loaded, host.n_host, config, rng)
+    provenance = Provenance("bootstrap", detail=f"{loading} H2 {way} on {host.provenance.detail}")
+    symbols = host.symbols + ("H",) * (ATOMS_PER_H2 * loading)
+    return Frame(symbols, positions, host.cell_ang, host.n_host, host.host_id, provenance)
+
+
+def _crowded(config: BootstrapConfig, host: Frame, loading: int, rng: np.random.Generator) -> np.ndarray:
+    """Host positions and `loading` molecules, each centred near a random atom placed before it."""
+    inverse = np.linalg.inv(host.cell_ang)
+    positions = np.array(host.positions_ang)
+    for _ in range(ATOMS_PER_H2 * loading * _MAX_TRIES):
+        if len(positions) == host.n_host + ATOMS_PER_H2 * loading:
+            return positions
+        near = positions[int(rng.integers(len(positions)))]
+        centre = near + rng.uniform(config.close_distance_ang, CROWDED_RANGE_ANG) * _unit(rng)
+        molecule = _molecule(centre, _bond(rng), rng)
+        fractional = (molecule[:, None, :] - positions[None, :, :]) @ inverse
+        vectors = (fractional - np.round(fractional)) @ host.cell_ang
+        if np.sqrt((vectors**2).sum(axis=-1)).min() >= config.close_distance_ang:
+            positions = np.concatenate([positions, molecule])
+    raise BadInputError(
+        "bootstrap", expected=f"room for {loading} H2 with contacts of {config.close_distance_ang:g} Å",
+        found=f"room for {(len(positions) - host.n_host) // ATOMS_PER_H2}", action="lower the loading",
     )  # fmt: skip
-    place = "preferring open sites" if near_sites else "anywhere"
-    provenance = Provenance("bootstrap", detail=f"{loading} H2 {place} on {host.provenance.detail}")
-    positions = _disturbed(loaded, host.n_host, config, rng)
-    return Frame(tuple(loaded.get_chemical_symbols()), positions, host.cell_ang, host.n_host, host.host_id, provenance)
 
 
 def _disturbed(loaded: Atoms, n_host: int, config: BootstrapConfig, rng: np.random.Generator) -> np.ndarray:
