@@ -9,9 +9,11 @@ import shutil
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alh2.core.errors import BadInputError
+
+T = TypeVar("T")
 
 
 def fsync_directory(path: Path) -> None:
@@ -49,24 +51,49 @@ def atomic_write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Parsed JSON of `path`; raises BadInputError where it is absent or not JSON."""
+    """Parsed JSON of `path`; raises BadInputError where it is absent, cannot be read or is not JSON."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadInputError(str(path), expected="a JSON file", found="no such file", action="check the path") from None
+    except OSError as error:
+        raise BadInputError(str(path), expected="a readable file", found=str(error.strerror)) from None
     except ValueError as error:
         raise BadInputError(str(path), expected="valid JSON", found=str(error), action="mend the file") from None
 
 
+def read_json_as(path: Path, kind: type[T]) -> T:
+    """The dataclass `kind` whose fields are the object in `path`, lists as tuples.
+
+    Raises BadInputError where the file is no JSON object with exactly these fields (defaults may be absent).
+    """
+    return from_fields(read_json(path), kind, where=str(path))
+
+
+def from_fields(content: Any, kind: type[T], *, where: str) -> T:
+    """The dataclass `kind` with the values of `content`, lists as tuples; raises BadInputError as `read_json_as`."""
+    if not isinstance(content, dict):
+        raise BadInputError(where, expected=f"the fields of {kind.__name__}", found=type(content).__name__)
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        found = str(error).replace(f"{kind.__name__}.__init__() ", "")
+        raise BadInputError(where, expected=f"the fields of {kind.__name__}", found=found) from None
+
+
 def commit_directory(staged: Path, final: Path) -> None:
-    """Rename the finished folder `staged` to `final` after flushing its files.
+    """Rename the finished folder `staged` to `final` after flushing its files and folders.
 
     Where `final` already exists the staged copy is dropped: the step was done before.
     """
     for path in sorted(staged.rglob("*")):
-        if path.is_file():
+        if path.is_dir():
+            fsync_directory(path)
+        elif path.is_file():
             with open(path, "rb") as handle:
                 os.fsync(handle.fileno())
+    fsync_directory(staged)
     if final.exists():
         shutil.rmtree(staged)
         return

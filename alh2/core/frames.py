@@ -37,7 +37,7 @@ class Provenance:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A periodic configuration.
+    """A periodic configuration; holds copies of the arrays it is given.
 
     symbols : element of each atom, length n_atoms
     positions_ang : (n_atoms, 3) float64, Å
@@ -54,10 +54,12 @@ class Frame:
     provenance: Provenance = field(default_factory=lambda: Provenance("unknown"))
 
     def __post_init__(self) -> None:
-        positions = np.ascontiguousarray(self.positions_ang, dtype=np.float64)
-        cell = np.ascontiguousarray(self.cell_ang, dtype=np.float64)
+        positions = np.array(self.positions_ang, dtype=np.float64, order="C")
+        cell = np.array(self.cell_ang, dtype=np.float64, order="C")
         if positions.shape != (len(self.symbols), 3) or cell.shape != (3, 3):
             raise ValueError(f"positions {positions.shape} or cell {cell.shape} do not fit {len(self.symbols)} atoms")
+        if not 0 <= self.n_host <= len(self.symbols):
+            raise ValueError(f"{self.n_host} host atoms of {len(self.symbols)} atoms")
         guests = self.symbols[self.n_host :]
         if len(guests) % ATOMS_PER_H2 or any(s != "H" for s in guests):
             raise ValueError(f"atoms after the {self.n_host} host atoms must be H2 molecules, found {guests}")

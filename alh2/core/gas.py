@@ -16,9 +16,11 @@ def gas_molecule(frame: Frame, molecule: int) -> Frame:
     """Guest `molecule` of `frame` alone, along z in a cubic box.
 
     The bond length is rounded to 1e-6 Å (near its minimum that is worth less than 1e-10 eV), so that rigid molecules
-    of one length are one frame and are labelled once.
+    of one length are one frame and are labelled once. Raises IndexError where `frame` has no such molecule.
     """
     first = frame.n_host + ATOMS_PER_H2 * molecule
+    if not 0 <= molecule < frame.n_h2:
+        raise IndexError(f"molecule {molecule} of {frame.n_h2}")
     step = frame.positions_ang[first + 1] - frame.positions_ang[first]
     fractional = np.linalg.solve(frame.cell_ang.T, step)
     bond = round(float(np.linalg.norm((fractional - np.round(fractional)) @ frame.cell_ang)), BOND_DECIMALS)
