@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from alh2.gcmc import GcmcResult
     from alh2.gcmc.settings import Progress
 
+MinDistance = Annotated[
+    float, typer.Option(help="Closest approach of H2 to other atoms, Å: models know nothing below (0: off).")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add ``gcmc`` to `app`."""
@@ -35,9 +39,7 @@ def gcmc(
     sample_every: Annotated[int, typer.Option(help="Moves between samples.")] = 10,
     max_molecules: Annotated[int | None, typer.Option(help="Insertions beyond are rejected.")] = None,
     bond_length: Annotated[float | None, typer.Option(help="H2 bond, Å (default: the model's own minimum).")] = None,
-    min_distance: Annotated[
-        float, typer.Option(help="Closest approach of H2 to other atoms, Å: models know nothing below (0: off).")
-    ] = 1.4,
+    min_distance: MinDistance = 1.4,
     output: Annotated[Path | None, typer.Option(help="Folder for result.json and frames.extxyz.")] = None,
 ) -> None:
     """Print <N> with its standard error and the acceptance of each move."""
