@@ -5,6 +5,7 @@ Preparing and collecting never submit; `train_committees` runs them through disp
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -73,7 +74,7 @@ def prepare_member(
     inputs = ["input.json"]
     if reuse:
         assert plan.previous_train_dir is not None
-        inputs += _link_checkpoint(Member(plan.previous_train_dir, member.target, member.index), work_dir)
+        inputs += _copy_checkpoint(Member(plan.previous_train_dir, member.target, member.index), work_dir)
     inputs += [
         os.path.relpath(file, plan.train_dir) for path in data for file in sorted(path.rglob("*")) if file.is_file()
     ]
@@ -93,7 +94,7 @@ def prepare_member(
     )
 
 
-def _link_checkpoint(old: Member, work_dir: Path) -> list[str]:
+def _copy_checkpoint(old: Member, work_dir: Path) -> list[str]:
     """Copy the checkpoint of `old` into ``work_dir/old``; DeePMD wants all three files beside each other."""
     target = work_dir / "old"
     target.mkdir(exist_ok=True)
@@ -108,7 +109,7 @@ def _link_checkpoint(old: Member, work_dir: Path) -> list[str]:
                 action="restore it, or set training_reuse_iter to null to train from scratch",
             )
         destination = target / source.name
-        if not destination.exists() or destination.stat().st_size != source.stat().st_size:
+        if not destination.exists() or not filecmp.cmp(source, destination, shallow=False):
             partial = destination.with_suffix(".partial")
             shutil.copyfile(source, partial)
             os.replace(partial, destination)
@@ -120,9 +121,14 @@ def member_failure(member: Member, outcome: TaskOutcome) -> str | None:
     """Why a finished training cannot be used, None where it can."""
     if outcome.status != "done":
         return f"{outcome.status}: {outcome.message}"
-    curve = read_lcurve(member.lcurve)
+    try:
+        curve = read_lcurve(member.lcurve)
+    except BadInputError as error:
+        return str(error)
     if not curve.finite:
         return "lcurve.out has NaN or infinite errors (the training diverged)"
+    if curve.diverged:
+        return "the force errors in lcurve.out grew tenfold (the training diverged)"
     return None
 
 
@@ -167,6 +173,7 @@ def train_committees(
             raise NeedsPersonError(
                 f"training failed {MAX_ATTEMPTS} times with different seeds in {plan.train_dir}: "
                 + "; ".join(exhausted)
+                + f"; mend the cause, then remove {attempts.path} and repeat the command"
             )
         for member, reason in failures.values():
             attempts.add(member, reason)
@@ -179,7 +186,7 @@ class _Attempts:
     """Reasons of failed trainings per member, kept on disk so that a resumed campaign uses the same seeds."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._reasons: dict[str, list[str]] = read_json(path) if path.exists() else {}
 
     def of(self, member: Member) -> int:
@@ -189,7 +196,7 @@ class _Attempts:
     def add(self, member: Member, reason: str) -> None:
         """Record one more failure."""
         self._reasons.setdefault(member.work_dir.name, []).append(reason)
-        atomic_write_json(self._path, self._reasons)
+        atomic_write_json(self.path, self._reasons)
 
 
 def _publish_graph(member: Member, *, compressed: bool) -> None:

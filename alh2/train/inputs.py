@@ -42,6 +42,7 @@ def deepmd_input(
         loss["start_pref_e"] = committee.reuse_start_pref_e
         loss["start_pref_f"] = committee.reuse_start_pref_f
     training["disp_file"] = "lcurve.out"
+    training["disp_training"] = True
     training["save_ckpt"] = "model.ckpt"
     training["save_freq"] = _save_freq(content)
     training["max_ckpt_keep"] = 1
@@ -53,11 +54,13 @@ def _save_freq(content: DeepmdInput) -> int:
 
     DeePMD's TensorFlow trainer saves at multiples of ``save_freq`` only where they are multiples of ``disp_freq``
     too, and after the last step only where that is not a multiple of ``save_freq``: 300 steps with 200 and 300
-    leave no checkpoint at all.
+    leave no checkpoint at all. Zero and negative values mean "only at the end".
     """
     training = content["training"]
     steps = n_steps(content)
-    frequency = int(training.get("save_freq", 1000)) or steps + 1
+    frequency = int(training.get("save_freq", 1000))
+    if frequency <= 0:
+        frequency = steps + 1
     if steps % int(training.get("disp_freq", 1000)):
         while steps % frequency == 0:
             frequency += 1

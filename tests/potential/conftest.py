@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import ase.io
 import numpy as np
 import pytest
 
-from alh2.core.frames import Frame, Provenance
-from alh2.potential.libraries import quiet_environment
+from alh2.core.frames import Frame, LabelledFrame
 
-NODE_FILES = Path(__file__).parents[2].parent / "shared" / "data" / "node-gfn1"
 TYPE_MAP = ["O", "Al", "H", "C"]
-N_HOST = 30
 
 
 @pytest.fixture(scope="session")
-def node_frames() -> list[Frame]:
+def node_frames(loaded_frames: list[LabelledFrame], empty_frames: list[LabelledFrame]) -> list[Frame]:
     """Frames of the Al3O node: 20 with 6 H2, then 20 empty."""
-    if not NODE_FILES.is_dir():
-        pytest.skip(f"{NODE_FILES} is not here: no xTB frames of the node")
-    frames = []
-    for name in ("aimd77-6h2", "aimd77-0h2"):
-        for i, atoms in enumerate(ase.io.read(NODE_FILES / f"{name}.extxyz", index=":20")):
-            provenance = Provenance("aimd", -1, f"{name} {i}", 77.0 if i % 2 else None)
-            symbols = tuple(atoms.get_chemical_symbols())
-            frames.append(Frame(symbols, atoms.positions, np.array(atoms.cell), N_HOST, "node", provenance))
-    return frames
+    return [labelled.frame for labelled in (*loaded_frames, *empty_frames)]
 
 
 @dataclass(frozen=True)
@@ -43,69 +29,13 @@ class Trained:
     compressed: Path
 
 
-def _write_system(folder: Path, name: str) -> None:
-    frames = ase.io.read(NODE_FILES / f"{name}.extxyz", index=":20")
-    (folder / "set.000").mkdir(parents=True)
-    np.savetxt(folder / "type.raw", [TYPE_MAP.index(s) for s in frames[0].get_chemical_symbols()], fmt="%d")
-    (folder / "type_map.raw").write_text("\n".join(TYPE_MAP) + "\n")
-    for key, values in (
-        ("coord", [f.positions.ravel() for f in frames]),
-        ("box", [np.array(f.cell).ravel() for f in frames]),
-        ("energy", [f.get_potential_energy() for f in frames]),
-        ("force", [f.get_forces().ravel() for f in frames]),
-    ):
-        np.save(folder / "set.000" / f"{key}.npy", np.array(values))
-
-
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, node_frames: list[Frame]) -> Trained:
-    """60 steps of real training (TensorFlow backend, the node's recipe), frozen and compressed."""
+def trained(tmp_path_factory: pytest.TempPathFactory, trained_committee) -> Trained:
+    """The first member of the trained committee, in a folder of its own."""
     folder = tmp_path_factory.mktemp("trained")
-    systems = ["aimd77-0h2", "aimd77-6h2"]
-    for name in systems:
-        _write_system(folder / name, name)
-    descriptor = {
-        "type": "se_e2_a",
-        "rcut": 6.0,
-        "rcut_smth": 2.0,
-        "sel": [24, 6, 90, 14],
-        "neuron": [16, 32],
-        "axis_neuron": 8,
-        "type_one_side": True,
-        "seed": 1,
-    }
-    value = {
-        "model": {
-            "type_map": TYPE_MAP,
-            "descriptor": descriptor,
-            "fitting_net": {"neuron": [100, 100, 100], "resnet_dt": True, "seed": 1},
-        },
-        "learning_rate": {"type": "exp", "start_lr": 5e-3, "stop_lr": 1e-4, "decay_steps": 20},
-        "loss": {"start_pref_e": 0.1, "limit_pref_e": 5, "start_pref_f": 1000, "limit_pref_f": 5},
-        "training": {
-            "training_data": {"systems": systems, "batch_size": 1},
-            "numb_steps": 60,
-            "seed": 1,
-            "disp_freq": 60,
-            "save_freq": 60,
-        },
-    }
-    (folder / "input.json").write_text(json.dumps(value))
-    dp = str(Path(sys.executable).parent / "dp")
-    script = (
-        "import sys\n"
-        "from deepmd.main import main\n"
-        "main(['train', '--skip-neighbor-stat', 'input.json'])\n"
-        "main(['freeze', '-o', 'frozen.pb'])\n"
-    )
-    for command in (
-        [sys.executable, "-c", script],
-        [dp, "compress", "-i", "frozen.pb", "-o", "compressed.pb", "-t", "input.json"],
-    ):
-        done = subprocess.run(
-            command, cwd=folder, env=quiet_environment(), capture_output=True, text=True, timeout=300, check=False
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+    member = trained_committee.members[0]
+    shutil.copyfile(member.frozen, folder / "frozen.pb")
+    shutil.copyfile(member.graph, folder / "compressed.pb")
     return Trained(folder / "frozen.pb", folder / "compressed.pb")
 
 

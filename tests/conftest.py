@@ -1,0 +1,141 @@
+"""Real frames and one truly trained committee, shared by all packages: training happens once per session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+import pytest
+
+from alh2.config.model import CommitteeConfig, StageMachine
+from alh2.core.atoms import from_atoms
+from alh2.core.frames import Frame, Label, LabelledFrame, Provenance
+
+NODE_DATA = Path(__file__).parents[1] / "examples" / "data" / "node-gfn1"
+TYPE_MAP = ("O", "Al", "H", "C")
+N_HOST = 30
+N_STEPS = 120
+
+TRAINING_PARAM: dict[str, Any] = {
+    "model": {
+        "descriptor": {
+            "type": "se_e2_a",
+            "rcut": 6.0,
+            "rcut_smth": 2.0,
+            "sel": [24, 6, 90, 14],
+            "neuron": [16, 32],
+            "axis_neuron": 8,
+            "type_one_side": True,
+        },
+        "fitting_net": {"neuron": [100, 100, 100], "resnet_dt": True},
+    },
+    "learning_rate": {"type": "exp", "start_lr": 5e-3, "stop_lr": 1e-4, "decay_steps": 20},
+    "loss": {"start_pref_e": 0.1, "limit_pref_e": 5, "start_pref_f": 1000, "limit_pref_f": 5},
+    "training": {"numb_steps": N_STEPS, "disp_freq": 50, "save_freq": 60},
+}
+"""The node's recipe, too short to be accurate. Steps, disp_freq and save_freq are a choice that leaves no checkpoint
+of the last step unless it is mended."""
+
+
+def machine(command: str, *, parallel: int = 2) -> StageMachine:
+    """`parallel` tasks at a time on this computer."""
+    return StageMachine(
+        machine={"batch_type": "Shell", "context_type": "LazyLocalContext"},
+        resources={"group_size": 0},
+        command=command,
+        parallel=parallel,
+    )
+
+
+def read_node_frames(name: str, n_frames: int) -> list[LabelledFrame]:
+    """The first frames of a stored xTB trajectory of the node with their labels."""
+    labelled = []
+    for i, atoms in enumerate(ase.io.read(NODE_DATA / f"{name}.extxyz", index=f":{n_frames}")):
+        provenance = Provenance("aimd", -1, f"{name} {i}", 77.0)
+        frame = from_atoms(atoms, n_host=N_HOST, host_id="node", provenance=provenance)
+        labelled.append(LabelledFrame(frame, Label(atoms.get_potential_energy(), atoms.get_forces(), "xtb")))
+    return labelled
+
+
+def write_deepmd(folder: Path, frames: list[LabelledFrame]) -> Path:
+    """A ``deepmd/npy`` system of `frames`, all of one composition."""
+    (folder / "set.000").mkdir(parents=True)
+    np.savetxt(folder / "type.raw", [TYPE_MAP.index(s) for s in frames[0].frame.symbols], fmt="%d")
+    (folder / "type_map.raw").write_text("\n".join(TYPE_MAP) + "\n")
+    for key, values in (
+        ("coord", [f.frame.positions_ang.ravel() for f in frames]),
+        ("box", [f.frame.cell_ang.ravel() for f in frames]),
+        ("energy", [f.energy_ev() for f in frames]),
+        ("force", [f.forces_ev_ang().ravel() for f in frames]),
+    ):
+        np.save(folder / "set.000" / f"{key}.npy", np.array(values))
+    return folder
+
+
+def committee_config(**changes: Any) -> CommitteeConfig:
+    """The total committee of two; keywords change its fields."""
+    values: dict[str, Any] = {
+        "target": "total",
+        "n_models": 2,
+        "training_param": TRAINING_PARAM,
+        "reuse_iter": 1,
+        "reuse_start_lr": 1e-4,
+        "reuse_start_pref_e": 1.0,
+        "reuse_start_pref_f": 100.0,
+        "reuse_n_steps": 20,
+        "compress": True,
+    }
+    return CommitteeConfig(**{**values, **changes})
+
+
+@pytest.fixture(scope="session")
+def loaded_frames() -> list[LabelledFrame]:
+    """20 labelled node frames with 6 H2."""
+    return read_node_frames("aimd77-6h2", 20)
+
+
+@pytest.fixture(scope="session")
+def empty_frames() -> list[LabelledFrame]:
+    """20 labelled frames of the empty node."""
+    return read_node_frames("aimd77-0h2", 20)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedCommittee:
+    """What the training of iteration 0 left: its folder and plan, and the members' models."""
+
+    plan: Any
+    members: tuple[Any, ...]
+
+    @property
+    def graphs(self) -> tuple[Path, ...]:
+        """Models exploration uses (compressed)."""
+        return tuple(member.graph for member in self.members)
+
+
+@pytest.fixture(scope="session")
+def trained_committee(
+    tmp_path_factory: pytest.TempPathFactory, loaded_frames: list[LabelledFrame], empty_frames: list[LabelledFrame]
+) -> TrainedCommittee:
+    """Two models trained for 120 steps by ``dp``, frozen, compressed, the first converted to ``.dp``."""
+    from alh2.train.committee import TrainingPlan, train_committees
+
+    train_dir = tmp_path_factory.mktemp("campaign") / "iter.000000" / "00.train"
+    data = (
+        write_deepmd(train_dir / "data.total" / "node.06", loaded_frames),
+        write_deepmd(train_dir / "data.total" / "node.00", empty_frames),
+    )
+    plan = TrainingPlan(train_dir, 0, (committee_config(),), (data,), None, TYPE_MAP, 7)
+    return TrainedCommittee(plan, tuple(train_committees(plan, machine("dp"))))
+
+
+@pytest.fixture(scope="session")
+def node_start(loaded_frames: list[LabelledFrame]) -> Frame:
+    """The node with two of its six H2."""
+    frame = loaded_frames[0].frame
+    for _ in range(4):
+        frame = frame.without_molecule(frame.n_h2 - 1)
+    return frame
