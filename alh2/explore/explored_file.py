@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 import numpy as np
 
+from alh2.core.errors import BadInputError
 from alh2.core.explored import ExploredFrame
 from alh2.potential.frames_npz import load_frames, read_npz, save_frames, write_npz
 
@@ -36,6 +37,13 @@ def load_explored(directory: Path) -> list[ExploredFrame]:
     names = ("kind", "task", "step", "temperature_k", "max_devi_f_ev_ang", "devi_insertion_ev")
     table = read_npz(directory / TABLE_FILE, *names)
     frames = load_frames(directory / FRAMES_FILE)
+    if len(frames) != len(table["step"]):
+        raise BadInputError(
+            str(directory / TABLE_FILE),
+            expected=f"a row for each of {len(frames)} frames",
+            found=f"{len(table['step'])} rows",
+            action=f"remove it and {FRAMES_FILE}, and explore again",
+        )
     explored = []
     for i, frame in enumerate(frames):
         insertion = float(table["devi_insertion_ev"][i])

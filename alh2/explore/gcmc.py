@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from alh2.core.errors import NeedsPersonError
 from alh2.core.explored import ExploredFrame
 from alh2.core.frames import Frame, Provenance
 from alh2.dispatch.tasks import Task, TaskOutcome
 from alh2.explore.gcmc_job import (
     DEVIATION_FILE,
+    EXIT_UNTRUSTWORTHY,
     JOB_FILE,
     RESULT_FILE,
     SAMPLES_FILE,
@@ -82,26 +84,32 @@ def prepare_gcmc(
 def collect_gcmc(
     runs: Sequence[GcmcTask], outcomes: Sequence[TaskOutcome], *, iteration: int, source: str = "gcmc"
 ) -> list[ExploredFrame]:
-    """Samples of all finished runs with their deviations; a failed run contributes its start as failed (NaN)."""
+    """Samples of all finished runs with their deviations; a failed run contributes its start as failed (NaN).
+
+    Raises NeedsPersonError where every run failed and no model's energies were the reason: nothing can have been
+    explored for a mistake in the set-up.
+    """
+    codes = {outcome.exit_code for outcome in outcomes if outcome.status != "done"}
+    if outcomes and all(outcome.status != "done" for outcome in outcomes) and EXIT_UNTRUSTWORTHY not in codes:
+        raise NeedsPersonError(f"every Monte Carlo run failed; {runs[0].task.work_dir}: {outcomes[0].message}")
     explored: list[ExploredFrame] = []
     for run, outcome in zip(runs, outcomes, strict=True):
         name = run.task.work_dir.name
         origin = f"iter.{iteration:06d}/{run.task.work_dir.parent.name}/{name}"
         temperature_k = run.spec.temperature_k
-
-        def located(frame: Frame, step: int, origin: str = origin, temperature_k: float = temperature_k) -> Frame:
-            return replace(frame, provenance=Provenance(source, iteration, f"{origin} move {step}", temperature_k))
-
         if outcome.status != "done":
-            explored.append(ExploredFrame(located(run.start, 0), "gcmc", name, 0, temperature_k, float("nan")))
+            provenance = Provenance(source, iteration, f"{origin} {outcome.status}: {outcome.message}", temperature_k)
+            start = replace(run.start, provenance=provenance)
+            explored.append(ExploredFrame(start, "gcmc", name, 0, temperature_k, float("nan")))
             continue
         samples = read_samples(run.task.work_dir)
         for frame, step, force, insertion in zip(
             samples.frames, samples.steps, samples.max_devi_f_ev_ang, samples.devi_insertion_ev, strict=True
         ):
+            provenance = Provenance(source, iteration, f"{origin} move {step}", temperature_k)
             explored.append(
                 ExploredFrame(
-                    located(frame, int(step)),
+                    replace(frame, provenance=provenance),
                     "gcmc",
                     name,
                     int(step),

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from alh2.core.errors import BadInputError
-from alh2.core.files import atomic_write_json, read_json
+from alh2.core.files import atomic_write_json, from_fields, read_json, read_json_as
 from alh2.core.frames import Frame
 from alh2.potential.frames_npz import load_frames, read_npz, save_frames, write_npz
 
@@ -20,6 +20,9 @@ SAMPLES_FILE = "samples.npz"
 DEVIATION_FILE = "deviation.npz"
 SERIES_FILE = "series.npz"
 WORKER_MODULE = "alh2.explore.gcmc_worker"
+
+EXIT_UNTRUSTWORTHY = 4
+"""Exit code of the worker where the model's energies cannot be trusted: an answer of exploration, not a mistake."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +93,15 @@ def write_job(directory: Path, spec: GcmcSpec, start: Frame) -> None:
 
 def read_job(directory: Path) -> tuple[GcmcSpec, Frame]:
     """Settings and start of a task folder; raises BadInputError where they are not such files."""
-    content = read_json(directory / JOB_FILE)
-    content.pop("kind", None)
-    content["force_models"] = tuple(content["force_models"])
-    content["insertion_models"] = tuple(content["insertion_models"])
-    try:
-        spec = GcmcSpec(**content)
-    except TypeError as error:
-        raise BadInputError(str(directory / JOB_FILE), expected="a Monte Carlo job", found=str(error)) from None
-    return spec, load_frames(directory / START_FILE)[0]
+    path = directory / JOB_FILE
+    content = read_json(path)
+    if isinstance(content, dict):
+        content.pop("kind", None)
+    spec = from_fields(content, GcmcSpec, where=str(path))
+    starts = load_frames(directory / START_FILE)
+    if len(starts) != 1:
+        raise BadInputError(str(directory / START_FILE), expected="one frame", found=str(len(starts)))
+    return spec, starts[0]
 
 
 def write_answer(directory: Path, summary: GcmcSummary, samples: GcmcSamples, n_series: np.ndarray) -> None:
@@ -116,7 +119,7 @@ def write_answer(directory: Path, summary: GcmcSummary, samples: GcmcSamples, n_
 
 def read_summary(directory: Path) -> GcmcSummary:
     """⟨N⟩ and acceptance of a finished task."""
-    return GcmcSummary(**read_json(directory / RESULT_FILE))
+    return read_json_as(directory / RESULT_FILE, GcmcSummary)
 
 
 def read_samples(directory: Path) -> GcmcSamples:

@@ -1,7 +1,7 @@
 """Worker of one Monte Carlo task: ``python -m alh2.explore.gcmc_worker`` in the task folder.
 
 Runs the engine on the frozen host of ``start.npz`` with the settings of ``job.json``, asks the committees about the
-samples and writes the answer. Exit code 2 and one line on stderr for bad input.
+samples and writes the answer. One line on stderr and exit code 2 for bad input, 4 for untrustworthy energies.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from alh2.core.errors import Alh2Error
 from alh2.core.frames import Frame, Provenance
 from alh2.explore.deviation import insertion_spreads, max_force_deviations
-from alh2.explore.gcmc_job import GcmcSamples, GcmcSpec, GcmcSummary, read_job, write_answer
-from alh2.gcmc import GcmcResult, GcmcSettings, MoveWeights, RigidMolecule, simulate
+from alh2.explore.gcmc_job import EXIT_UNTRUSTWORTHY, GcmcSamples, GcmcSpec, GcmcSummary, read_job, write_answer
+from alh2.gcmc import GcmcResult, GcmcSettings, MoveWeights, RigidMolecule, UntrustworthyEnergyError, simulate
 
 CANONICAL_WEIGHTS = MoveWeights(insertion=0.0, deletion=0.0, translation=50.0, rotation=50.0)
 
@@ -115,7 +115,7 @@ def main() -> int:
         run(Path("."))
     except Alh2Error as error:
         print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        return EXIT_UNTRUSTWORTHY if isinstance(error, UntrustworthyEnergyError) else error.exit_code
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
 
+from alh2.core.columns import read_columns
 from alh2.core.errors import BadInputError
 from alh2.core.files import atomic_write_text
 from alh2.core.frames import Frame
@@ -16,7 +18,9 @@ from alh2.core.frames import Frame
 INPUT_FILE = "input.lammps"
 CONF_FILE = "conf.lmp"
 TRAJECTORY_FILE = "all.lammpstrj"
+LOG_FILE = "log.lammps"
 DEVIATION_FILE = "model_devi.out"
+_HEAD_LINES = 9
 
 
 @dataclass(frozen=True)
@@ -38,25 +42,44 @@ class NvtRun:
     masses_amu: tuple[float, ...] = ()
 
 
+def lammps_cell(cell_ang: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """LAMMPS's form of a cell, and the orthogonal map to it.
+
+    Returns (box, turn): `box` (3, 3) is lower triangular with a positive diagonal, Å; a position x of `cell_ang` is
+    ``x @ turn`` in LAMMPS and ``y @ turn.T`` leads back. `box` spans the lattice of ``cell_ang @ turn`` with its tilt
+    factors reduced to half an edge at most, as LAMMPS wants them. Energies and force sizes do not depend on `turn`
+    (which is a reflection too for a left-handed cell); it is the identity where the cell has the form already.
+    Raises BadInputError for a cell without volume.
+    """
+    cell = np.asarray(cell_ang, dtype=np.float64)
+    if not np.isfinite(cell).all() or abs(np.linalg.det(cell)) < 1e-6:
+        raise BadInputError("cell", expected="three vectors that span a volume", found=str(cell.tolist()))
+    if np.all(np.triu(cell, 1) == 0.0) and np.all(np.diag(cell) > 0.0):
+        turn, box = np.eye(3), cell.copy()
+    else:
+        turn, upper = np.linalg.qr(cell.T)
+        signs = np.sign(np.diag(upper))
+        turn, box = turn * signs, np.tril((upper * signs[:, None]).T)
+    for row, axis in ((2, 1), (2, 0), (1, 0)):
+        box[row] -= np.round(box[row, axis] / box[axis, axis]) * box[axis]
+    return box, turn
+
+
 def write_conf(frame: Frame, path: Path, *, type_map: Sequence[str]) -> None:
     """LAMMPS data file of `frame`, atoms in frame order (ids 1 … n), types in `type_map` order.
 
-    Cells are written in LAMMPS's lower-triangular form; raises BadInputError where the cell is not already in it
-    (rows a = (ax,0,0), b = (bx,by,0)), since a silent rotation would turn forces and frames apart.
+    Any cell: it is turned to LAMMPS's form by :func:`lammps_cell`, `read_trajectory` turns back. Raises BadInputError
+    for a cell without volume and an element that is not in `type_map`.
     """
-    cell = frame.cell_ang
-    if abs(cell[0, 1]) + abs(cell[0, 2]) + abs(cell[1, 2]) > 1e-9:
-        raise BadInputError(
-            str(path),
-            expected="a cell with a along x and b in the xy plane",
-            found=f"{cell.tolist()}",
-            action="rotate it",
-        )
-    lines = [f"# {frame.host_id} with {frame.n_h2} H2", "", f"{frame.n_atoms} atoms", f"{len(type_map)} atom types", ""]
-    lines += [f"0.0 {cell[i, i]:.16g} {axis}lo {axis}hi" for i, axis in enumerate("xyz")]
-    lines += [f"{cell[1, 0]:.16g} {cell[2, 0]:.16g} {cell[2, 1]:.16g} xy xz yz", "", "Atoms # atomic", ""]
+    box, turn = lammps_cell(frame.cell_ang)
     types = {symbol: k + 1 for k, symbol in enumerate(type_map)}
-    for i, (symbol, position) in enumerate(zip(frame.symbols, frame.positions_ang, strict=True)):
+    unknown = sorted(set(frame.symbols) - set(types))
+    if unknown:
+        raise BadInputError(str(path), expected=f"elements of type_map ({', '.join(type_map)})", found=unknown[0])
+    lines = [f"# {frame.host_id} with {frame.n_h2} H2", "", f"{frame.n_atoms} atoms", f"{len(type_map)} atom types", ""]
+    lines += [f"0.0 {box[i, i]:.16g} {axis}lo {axis}hi" for i, axis in enumerate("xyz")]
+    lines += [f"{box[1, 0]:.16g} {box[2, 0]:.16g} {box[2, 1]:.16g} xy xz yz", "", "Atoms # atomic", ""]
+    for i, (symbol, position) in enumerate(zip(frame.symbols, frame.positions_ang @ turn, strict=True)):
         lines.append(f"{i + 1} {types[symbol]} {position[0]:.16g} {position[1]:.16g} {position[2]:.16g}")
     atomic_write_text(path, "\n".join(lines) + "\n")
 
@@ -90,35 +113,44 @@ def nvt_input(run: NvtRun) -> str:
     return "\n".join(lines) + "\n"
 
 
+def last_error(directory: Path) -> str:
+    """What LAMMPS said was wrong: the last ERROR line of its log in `directory`, empty where there is none."""
+    path = directory / LOG_FILE
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.startswith("ERROR")), "")
+
+
 def read_deviation(path: Path) -> dict[int, float]:
     """Largest force deviation (eV/Å) per step from ``model_devi.out``; a torn last line is dropped.
 
     NaN stays NaN (it counts as failed). Raises BadInputError where the file has no header or no max_devi_f column.
     """
-    lines = path.read_text().splitlines() if path.exists() else []
-    header = next((line.lstrip("# ").split() for line in lines if line.startswith("#") and "step" in line), None)
-    if header is None or "max_devi_f" not in header:
-        raise BadInputError(str(path), expected="a model_devi.out with a max_devi_f column", found="none")
-    column = header.index("max_devi_f")
-    rows = [line.split() for line in lines if line.strip() and not line.startswith("#")]
-    return {int(row[0]): float(row[column]) for row in rows if len(row) == len(header)}
+    table = read_columns(path, what="a model_devi.out with a max_devi_f column")
+    return dict(zip(map(int, table.column("step")), map(float, table.column("max_devi_f")), strict=True))
 
 
 def read_trajectory(path: Path, template: Frame) -> Iterator[tuple[int, Frame]]:
     """(step, frame) for every complete frame of a LAMMPS dump written by `nvt_input`, in the order of `template`.
 
-    Coordinates are unwrapped, so molecules stay whole. A torn last frame (a killed run) is dropped.
+    Coordinates are unwrapped, so molecules stay whole, and turned back to the cell of `template`. A torn last frame
+    (a killed run) is dropped; none where the file is absent. One frame is in memory at a time. Raises BadInputError
+    where a frame is not of this kind or of another number of atoms.
     """
-    n_atoms = template.n_atoms
-    lines = path.read_text().splitlines() if path.exists() else []
-    start = 0
-    while start + 9 + n_atoms <= len(lines):
-        if lines[start] != "ITEM: TIMESTEP" or not lines[start + 8].startswith("ITEM: ATOMS id type xu yu zu"):
-            raise BadInputError(str(path), expected="a LAMMPS dump of id type xu yu zu", found=lines[start][:60])
-        step = int(lines[start + 1])
-        body = [line.split() for line in lines[start + 9 : start + 9 + n_atoms]]
-        if any(len(row) != 5 for row in body):
-            return
-        positions = np.array([[float(value) for value in row[2:5]] for row in body])
-        yield step, replace(template, positions_ang=positions)
-        start += 9 + n_atoms
+    if not path.exists():
+        return
+    _, turn = lammps_cell(template.cell_ang)
+    with open(path, encoding="utf-8") as handle:
+        while True:
+            head = list(itertools.islice(handle, _HEAD_LINES))
+            if len(head) < _HEAD_LINES or not head[-1].endswith("\n"):
+                return
+            if head[0].strip() != "ITEM: TIMESTEP" or not head[8].startswith("ITEM: ATOMS id type xu yu zu"):
+                raise BadInputError(str(path), expected="a LAMMPS dump of id type xu yu zu", found=head[0].strip()[:60])
+            if int(head[3]) != template.n_atoms:
+                raise BadInputError(str(path), expected=f"{template.n_atoms} atoms", found=head[3].strip())
+            body = list(itertools.islice(handle, template.n_atoms))
+            if len(body) < template.n_atoms or not body[-1].endswith("\n"):
+                return
+            rows = sorted((line.split() for line in body), key=lambda row: int(row[0]))
+            positions = np.array([[float(value) for value in row[2:5]] for row in rows])
+            yield int(head[1]), replace(template, positions_ang=positions @ turn.T)

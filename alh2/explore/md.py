@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alh2.config.model import MdJob
-from alh2.core.errors import BadInputError
+from alh2.core.errors import BadInputError, NeedsPersonError
 from alh2.core.explored import ExploredFrame
 from alh2.core.files import atomic_write_json, atomic_write_text
 from alh2.core.frames import Frame, Provenance
@@ -19,8 +19,10 @@ from alh2.explore.lammps import (
     CONF_FILE,
     DEVIATION_FILE,
     INPUT_FILE,
+    LOG_FILE,
     TRAJECTORY_FILE,
     NvtRun,
+    last_error,
     nvt_input,
     read_deviation,
     read_trajectory,
@@ -81,7 +83,7 @@ def prepare_md(
     graphs = [os.path.relpath(graph, setting.directory) for graph in setting.graphs]
     task = Task(
         work_dir=work_dir,
-        command=f"{setting.command} -i {INPUT_FILE} -log log.lammps -screen none",
+        command=f"{setting.command} -i {INPUT_FILE} -log {LOG_FILE} -screen none",
         inputs=(INPUT_FILE, CONF_FILE, *graphs),
         outputs=(TRAJECTORY_FILE, DEVIATION_FILE) if len(setting.graphs) > 1 else (TRAJECTORY_FILE,),
         timeout_s=MD_TIMEOUT_S,
@@ -94,37 +96,50 @@ def collect_md(setting: MdSetting, runs: Sequence[MdTask], outcomes: Sequence[Ta
     """All frames of all runs with their deviations.
 
     A run that exploded is exploration's answer: the frames it wrote count, those without a deviation as NaN
-    (failed), and a run that left no frame contributes its start frame as failed.
+    (failed), and its end counts as one more failed frame, at the last geometry it wrote or at its start. With fewer
+    than two models every deviation is NaN. Raises NeedsPersonError where no run at all wrote a frame: that is the
+    program, not the model.
     """
-    explored: list[ExploredFrame] = []
-    for run, outcome in zip(runs, outcomes, strict=True):
-        explored += _collect_one(setting, run, outcome)
-    return explored
+    explored = [_frames(setting, run, outcome) for run, outcome in zip(runs, outcomes, strict=True)]
+    if runs and not any(explored):
+        raise NeedsPersonError(f"no MD run wrote a frame; {why_failed(runs[0], outcomes[0])}")
+    for run, outcome, entries in zip(runs, outcomes, explored, strict=True):
+        if outcome.status == "failed" or not (entries or outcome.status == "done"):
+            last, step = (entries[-1].frame, entries[-1].step) if entries else (run.start, 0)
+            what = f"{outcome.status} after step {step}: {last_error(run.task.work_dir)}".removesuffix(": ")
+            entries.append(_entry(setting, run, last, step, what, math.nan))
+    return [entry for entries in explored for entry in entries]
 
 
-def _collect_one(setting: MdSetting, run: MdTask, outcome: TaskOutcome) -> list[ExploredFrame]:
+def why_failed(run: MdTask, outcome: TaskOutcome) -> str:
+    """Folder of a run that did not end well and what LAMMPS said, or its last output where its log tells nothing."""
+    return f"{run.task.work_dir}: {last_error(run.task.work_dir) or outcome.message}"
+
+
+def _entry(
+    setting: MdSetting, run: MdTask, frame: Frame, step: int, what: str, deviation_ev_ang: float
+) -> ExploredFrame:
     name = run.task.work_dir.name
-    origin = f"iter.{setting.iteration:06d}/{setting.directory.name}/{name}"
+    detail = f"iter.{setting.iteration:06d}/{setting.directory.name}/{name} {what}"
+    located = replace(frame, provenance=Provenance("md", setting.iteration, detail, run.temperature_k))
+    return ExploredFrame(located, "md", name, step, run.temperature_k, deviation_ev_ang)
+
+
+def _frames(setting: MdSetting, run: MdTask, outcome: TaskOutcome) -> list[ExploredFrame]:
+    deviations = _deviations(setting, run, outcome)
+    return [
+        _entry(setting, run, frame, step, f"step {step}", deviations.get(step, math.nan))
+        for step, frame in read_trajectory(run.task.work_dir / TRAJECTORY_FILE, run.start)
+    ]
+
+
+def _deviations(setting: MdSetting, run: MdTask, outcome: TaskOutcome) -> dict[int, float]:
+    """Deviation per step; none from a run that ended before it wrote any."""
+    if len(setting.graphs) < 2:
+        return {}
     try:
-        deviations = read_deviation(run.task.work_dir / DEVIATION_FILE)
+        return read_deviation(run.task.work_dir / DEVIATION_FILE)
     except BadInputError:
         if outcome.status == "done":
             raise
-        deviations = {}
-    frames = [
-        ExploredFrame(
-            frame=replace(
-                frame, provenance=Provenance("md", setting.iteration, f"{origin} step {step}", run.temperature_k)
-            ),
-            kind="md",
-            task=name,
-            step=step,
-            temperature_k=run.temperature_k,
-            max_devi_f_ev_ang=deviations.get(step, math.nan),
-        )
-        for step, frame in read_trajectory(run.task.work_dir / TRAJECTORY_FILE, run.start)
-    ]
-    if frames or outcome.status == "done":
-        return frames
-    start = replace(run.start, provenance=Provenance("md", setting.iteration, f"{origin} step 0", run.temperature_k))
-    return [ExploredFrame(start, "md", name, 0, run.temperature_k, math.nan)]
+        return {}

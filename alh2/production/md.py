@@ -12,10 +12,10 @@ from alh2.analysis.rdf import radial_distribution
 from alh2.config.model import MdJob, ProductionConfig, StageMachine
 from alh2.core.atoms import to_atoms
 from alh2.core.errors import NeedsPersonError
-from alh2.core.files import atomic_write_json, read_json
+from alh2.core.files import atomic_write_json, read_json_as
 from alh2.core.frames import Frame
 from alh2.dispatch.run import Progress, run_tasks
-from alh2.explore.md import MdSetting, collect_md, prepare_md
+from alh2.explore.md import MdSetting, collect_md, prepare_md, why_failed
 from alh2.structure.sites import al_open_indices
 
 RESULT_FILE = "md.json"
@@ -65,7 +65,7 @@ def run_md(
     explored = collect_md(setting, [run], outcomes)
     kept = explored[int(EQUILIBRATION_FRACTION * len(explored)) :]
     if outcomes[0].status != "done" or not kept:
-        raise NeedsPersonError(f"{run.task.work_dir}: production MD failed: {outcomes[0].message}")
+        raise NeedsPersonError(f"production MD failed; {why_failed(run, outcomes[0])}")
     deviations = np.array([entry.max_devi_f_ev_ang for entry in explored])
     r, g, g_error = _distribution([entry.frame for entry in kept])
     result = MdResult(
@@ -93,9 +93,4 @@ def _distribution(frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray, np.n
 def read_md(directory: Path) -> MdResult | None:
     """Result of a finished production MD, None where there is none."""
     path = directory / RESULT_FILE
-    if not path.exists():
-        return None
-    content = read_json(path)
-    for name in ("r_ang", "g", "g_error"):
-        content[name] = tuple(content[name])
-    return MdResult(**content)
+    return read_json_as(path, MdResult) if path.exists() else None
