@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,14 @@ from alh2.assess.errors import (
     insertion_energies,
     save_errors,
 )
-from alh2.assess.heldout import load_heldout
+from alh2.assess.heldout import HeldoutInsertion, load_heldout
 from alh2.assess.verdict import Measured, Verdict, judge
 from alh2.campaign.context import Campaign
+from alh2.campaign.labelling import known_labels
 from alh2.config.model import CommitteeConfig
 from alh2.core.errors import NeedsPersonError
-from alh2.core.files import atomic_write_json, read_json
-from alh2.core.frames import LabelledFrame
+from alh2.core.files import atomic_write_json, read_json_as
+from alh2.core.frames import Label, LabelledFrame, Target
 from alh2.dispatch.run import run_tasks
 from alh2.dispatch.tasks import Task
 from alh2.explore.explored_file import load_explored
@@ -51,7 +52,21 @@ def assess(campaign: Campaign, iteration: int) -> Assessment:
     """Evaluate both committees on everything held out, judge, and write ``assess.json``; repeatable."""
     directory = campaign.paths.assess(iteration)
     directory.mkdir(parents=True, exist_ok=True)
-    done = {c.target: _committee_errors(campaign, iteration, c) for c in campaign.param.committees}
+    jobs = [_evaluation(campaign, iteration, committee) for committee in campaign.param.committees]
+    outcomes = run_tasks(
+        [job.task for job in jobs],
+        machine=campaign.machine.gcmc,
+        base_dir=directory,
+        name=f"evaluate.{iteration:06d}",
+        on_progress=campaign.on_progress,
+    )
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if outcome.status != "done":
+            raise NeedsPersonError(
+                f"{job.task.work_dir}: the {job.target} committee could not be evaluated: {outcome.message}"
+            )
+    labels = known_labels(campaign.store)
+    done = {job.target: _errors(directory, job, labels) for job in jobs}
     force, _ = done[campaign.force_committee.target]
     _, insertions = done[campaign.engine_committee.target]
     measured = Measured(
@@ -75,20 +90,34 @@ def assess(campaign: Campaign, iteration: int) -> Assessment:
 def load_assessment(path: Path) -> Assessment | None:
     """The assessment in an iteration's ``03.assess``, None where there is none yet."""
     file = path / RESULT_FILE
-    return Assessment(**read_json(file)) if file.exists() else None
+    return read_json_as(file, Assessment) if file.exists() else None
 
 
-def _committee_errors(
-    campaign: Campaign, iteration: int, committee: CommitteeConfig
-) -> tuple[FrameErrors, InsertionEnergies]:
-    directory = campaign.paths.assess(iteration)
+def judged_again(campaign: Campaign, iteration: int) -> Verdict | None:
+    """The verdict on what was measured in `iteration` by the limits of the param file as it is now."""
+    result = load_assessment(campaign.paths.assess(iteration))
+    if result is None:
+        return None
+    return judge(campaign.param.converge, Measured(**{f.name: getattr(result, f.name) for f in fields(Measured)}))
+
+
+@dataclass(frozen=True, eq=False)
+class _Evaluation:
+    """The task that evaluates one committee, and what it is asked about."""
+
+    target: Target
+    task: Task
+    valid: list[LabelledFrame]
+    insertions: list[HeldoutInsertion]
+
+
+def _evaluation(campaign: Campaign, iteration: int, committee: CommitteeConfig) -> _Evaluation:
     target = committee.target
     valid = [f for f in campaign.store.load("valid") if f.has_target(target) and _current(f, iteration)]
     insertions = load_heldout(campaign.paths.explore(iteration))
-    frames = [f.frame for f in valid] + frames_of(insertions)
-    work_dir = directory / f"evaluate.{target}"
+    work_dir = campaign.paths.assess(iteration) / f"evaluate.{target}"
     work_dir.mkdir(parents=True, exist_ok=True)
-    save_frames(work_dir / "frames.npz", frames)
+    save_frames(work_dir / "frames.npz", [f.frame for f in valid] + frames_of(insertions))
     graphs = [os.path.relpath(m.graph, work_dir) for m in campaign.members(committee, iteration)]
     task = Task(
         work_dir=work_dir,
@@ -99,20 +128,15 @@ def _committee_errors(
         timeout_s=EVALUATE_TIMEOUT_S,
         label=f"evaluate {target} committee",
     )
-    (outcome,) = run_tasks(
-        [task],
-        machine=campaign.machine.gcmc,
-        base_dir=directory,
-        name=f"evaluate.{target}",
-        on_progress=campaign.on_progress,
-    )
-    if outcome.status != "done":
-        raise NeedsPersonError(f"{work_dir}: the {target} committee could not be evaluated: {outcome.message}")
-    evaluation = load_evaluation(work_dir / "evaluation.npz")
-    labels = {f.frame.digest: f.label for f in campaign.store.load()}
-    errors = frame_errors(valid, evaluation.part(0, len(valid)), target=target)
-    insertion = insertion_energies(insertions, labels, evaluation.part(len(valid), len(frames)), target=target)
-    save_errors(directory / f"errors.{target}.npz", errors, insertion)
+    return _Evaluation(target, task, valid, insertions)
+
+
+def _errors(directory: Path, job: _Evaluation, labels: dict[str, Label]) -> tuple[FrameErrors, InsertionEnergies]:
+    evaluation = load_evaluation(job.task.work_dir / "evaluation.npz")
+    n_valid, n_all = len(job.valid), len(evaluation.digests)
+    errors = frame_errors(job.valid, evaluation.part(0, n_valid), target=job.target)
+    insertion = insertion_energies(job.insertions, labels, evaluation.part(n_valid, n_all), target=job.target)
+    save_errors(directory / f"errors.{job.target}.npz", errors, insertion)
     return errors, insertion
 
 

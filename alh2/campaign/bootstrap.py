@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from alh2.campaign.context import Campaign
-from alh2.campaign.labelling import LabelRequest, label_frames
+from alh2.campaign.labelling import LabelRequest, host_requests, known_labels, label_frames, store_frames
 from alh2.config.model import AimdSource
 from alh2.core.atoms import from_atoms
 from alh2.core.errors import BadInputError, NeedsPersonError
 from alh2.core.frames import Frame, Label, LabelledFrame, Provenance
 from alh2.core.random_streams import seed_for, stream
 from alh2.dataset.bootstrap import bootstrap_frames
-from alh2.dataset.ingest import IngestOptions, TrajectorySource, ingest
+from alh2.dataset.ingest import REPORTS, IngestOptions, TrajectorySource, ingest
 from alh2.potential.frames_npz import save_frames
 from alh2.structure.hosts import build_host
 
@@ -36,45 +36,45 @@ def bootstrap(campaign: Campaign) -> None:
     )
     requests = [LabelRequest(f"task.{frame.n_h2:03d}.{i:06d}", frame) for i, frame in enumerate(frames)]
     if campaign.param.bootstrap.label_bare_hosts:
-        known_hosts = campaign.store.host_digests()
-        bare = {f.frame.bare_host().digest: f.frame.bare_host() for f in campaign.store.load() if f.frame.n_host}
-        bare |= {host.digest: host for host in hosts}
-        wanted = [frame for digest, frame in bare.items() if digest not in known_hosts]
-        requests += [LabelRequest(f"host.{i:06d}", frame) for i, frame in enumerate(wanted)]
-    labels = label_frames(
+        bare = [f.frame.bare_host() for f in campaign.store.load() if f.frame.n_host]
+        requests += host_requests([*hosts, *bare], campaign.store.host_digests())
+    answers = label_frames(
         requests,
         campaign.bench,
         directory=campaign.paths.bootstrap / "02.fp",
-        known={f.frame.digest: f.label for f in campaign.store.load()},
+        known=known_labels(campaign.store),
         name="init.label",
         on_progress=campaign.on_progress,
     )
-    if len(labels) < MIN_LABELLED_FRACTION * len(requests):
+    if len(answers.labels) < MIN_LABELLED_FRACTION * len(requests):
         raise NeedsPersonError(
-            f"only {len(labels)} of {len(requests)} initial frames could be labelled; the reasons are in "
-            f"{campaign.paths.quarantine}; mend the labeler or the structures and run again"
+            f"only {len(answers.labels)} of {len(requests)} initial frames could be labelled, most often because of: "
+            f"{answers.common_reason} (all reasons: {campaign.paths.quarantine}); mend the labeler or the structures "
+            "and run again"
         )
-    _store(campaign, requests, labels)
+    _store(campaign, requests, answers.labels)
+    if answers.reasons:
+        campaign.reporter.message(f"{len(answers.reasons)} frames have no label (see {campaign.paths.quarantine.name})")
 
 
 def _store(campaign: Campaign, requests: Sequence[LabelRequest], labels: dict[str, Label]) -> None:
-    digests = campaign.store.digests()
-    hosts = [
-        (r.frame, labels[r.frame.digest]) for r in requests if r.name.startswith("host") and r.frame.digest in labels
-    ]
+    done = [r for r in requests if r.frame.digest in labels]
+    hosts = [(r.frame, labels[r.frame.digest]) for r in done if r.name.startswith("host")]
     campaign.store.append_host_labels(hosts, name="init.hosts")
-    new = [
-        LabelledFrame(r.frame, labels[r.frame.digest])
-        for r in requests
-        if r.name.startswith("task") and r.frame.digest in labels and r.frame.digest not in digests
-    ]
-    campaign.store.append(new, split="train", name="init.bootstrap")
+    frames = [LabelledFrame(r.frame, labels[r.frame.digest]) for r in done if r.name.startswith("task")]
+    store_frames(campaign.store, frames, split="train", name="init.bootstrap")
 
 
 def ingest_aimd(campaign: Campaign) -> None:
-    """Read the AIMD of the param file into the store (a repeat adds nothing)."""
+    """Read the AIMD of the param file into the store, once: its report in the dataset says that it was done."""
     config = campaign.param.dataset
-    if not config.aimd:
+    options = IngestOptions(
+        host_id=_host_id(campaign),
+        validation_fraction=config.validation_fraction,
+        split=config.split,
+        seed=seed_for(campaign.param.seed, "split"),
+    )
+    if not config.aimd or (campaign.paths.dataset / REPORTS / f"{options.name}.json").exists():
         return
     n_host = None
     if campaign.param.host is not None:
@@ -83,13 +83,7 @@ def ingest_aimd(campaign: Campaign) -> None:
         [TrajectorySource.from_config(_with_labeler_name(campaign, source)) for source in config.aimd],
         campaign.paths.dataset,
         type_map=campaign.param.type_map,
-        options=IngestOptions(
-            host_id=_host_id(campaign),
-            n_host=n_host,
-            validation_fraction=config.validation_fraction,
-            split=config.split,
-            seed=seed_for(campaign.param.seed, "split"),
-        ),
+        options=replace(options, n_host=n_host),
     )
     for trajectory in report.trajectories:
         campaign.reporter.message(

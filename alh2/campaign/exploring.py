@@ -25,7 +25,6 @@ from alh2.explore.gcmc_job import GcmcSpec
 from alh2.explore.md import MdSetting, MdTask, collect_md, prepare_md
 from alh2.structure.loading import load_h2
 
-HELDOUT_FILE_DONE = "heldout.npz"
 MAX_GCMC_SAMPLES = 200
 MIN_GAS_LABELS = 6
 
@@ -38,8 +37,7 @@ def explore(campaign: Campaign, iteration: int) -> None:
         return
     models = link_models(campaign, iteration, directory)
     explored = _explore_md(campaign, iteration, directory, models)
-    explored += _explore_gcmc(campaign, iteration, directory, models)
-    _sample_heldout(campaign, iteration, directory, models)
+    explored += _sample(campaign, iteration, directory, models)
     save_explored(directory, explored)
 
 
@@ -135,25 +133,37 @@ def _md_start(campaign: Campaign, iteration: int, system: int, index: int) -> Fr
     return loaded_host(campaign, n_h2, ("md-start", iteration, system, index), prefer_open_sites=index % 2 == 0)
 
 
-def _explore_gcmc(campaign: Campaign, iteration: int, directory: Path, models: GcmcModels) -> list[ExploredFrame]:
+def _sample(campaign: Campaign, iteration: int, directory: Path, models: GcmcModels) -> list[ExploredFrame]:
+    """Grand-canonical exploration and the held-out sampling, side by side; returns the explored frames."""
+    runs = _gcmc_runs(campaign, iteration, directory, models)
+    heldout = _heldout_runs(campaign, iteration, directory, models)
+    outcomes = run_tasks(
+        [run.task for run in (*runs, *heldout)],
+        machine=campaign.machine.gcmc,
+        base_dir=directory,
+        name=f"gcmc.{iteration:06d}",
+        on_progress=campaign.on_progress,
+    )
+    done = [(run, end) for run, end in zip(heldout, outcomes[len(runs) :], strict=True) if end.status == "done"]
+    if heldout and len(done) < len(heldout):
+        campaign.reporter.message(f"{len(heldout) - len(done)} of {len(heldout)} held-out samplings failed")
+    sampled = collect_gcmc([r for r, _ in done], [end for _, end in done], iteration=iteration, source="heldout")
+    frames = [entry.frame for entry in sampled]
+    save_heldout(directory, frames, pick_molecules(frames, stream(campaign.param.seed, "heldout-pick", iteration)))
+    return collect_gcmc(runs, outcomes[: len(runs)], iteration=iteration)
+
+
+def _gcmc_runs(campaign: Campaign, iteration: int, directory: Path, models: GcmcModels) -> list[GcmcTask]:
     jobs = campaign.param.explore.gcmc_jobs
     if not jobs:
         return []
     require_insertion_energy_determined(
         campaign.store.counts(), target=campaign.engine_committee.target, where=str(campaign.paths.dataset)
     )
-    runs = [
+    return [
         _gcmc_run(campaign, iteration, directory, models, job, index)
         for job, index in _numbered(jobs[min(iteration, len(jobs) - 1)])
     ]
-    outcomes = run_tasks(
-        [run.task for run in runs],
-        machine=campaign.machine.gcmc,
-        base_dir=directory,
-        name=f"gcmc.{iteration:06d}",
-        on_progress=campaign.on_progress,
-    )
-    return collect_gcmc(runs, outcomes, iteration=iteration)
 
 
 def _numbered(jobs: Sequence[GcmcJob]) -> list[tuple[GcmcSpec, int]]:
@@ -204,11 +214,11 @@ def _gcmc_run(
     )
 
 
-def _sample_heldout(campaign: Campaign, iteration: int, directory: Path, models: GcmcModels) -> None:
-    """Frames at fixed loadings N+1 from Monte Carlo with the new model: fresh insertions nobody trained on."""
+def _heldout_runs(campaign: Campaign, iteration: int, directory: Path, models: GcmcModels) -> list[GcmcTask]:
+    """Monte Carlo at fixed loadings N+1 with the new model: fresh insertions nobody trained on."""
     config = campaign.param.assess
-    if config is None or (directory / HELDOUT_FILE_DONE).exists():
-        return
+    if config is None:
+        return []
     runs = []
     for index, n_h2 in enumerate(config.loadings):
         spec = GcmcSpec(
@@ -239,14 +249,4 @@ def _sample_heldout(campaign: Campaign, iteration: int, directory: Path, models:
                 command=campaign.machine.gcmc.command,
             )
         )
-    outcomes = run_tasks(
-        [run.task for run in runs],
-        machine=campaign.machine.gcmc,
-        base_dir=directory,
-        name=f"heldout.{iteration:06d}",
-        on_progress=campaign.on_progress,
-    )
-    done = [(run, outcome) for run, outcome in zip(runs, outcomes, strict=True) if outcome.status == "done"]
-    sampled = collect_gcmc([r for r, _ in done], [o for _, o in done], iteration=iteration, source="heldout")
-    frames = [entry.frame for entry in sampled]
-    save_heldout(directory, frames, pick_molecules(frames, stream(campaign.param.seed, "heldout-pick", iteration)))
+    return runs

@@ -1,15 +1,18 @@
 """One driver per campaign directory.
 
 The kernel's `flock` decides (it is released by any death of the driver); host, pid and heartbeat in the file are
-for people and for file systems on which locks do not cross hosts.
+for people and for file systems on which locks do not cross hosts. A thread keeps the heartbeat fresh while a stage
+waits for hours.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import socket
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +20,7 @@ from types import TracebackType
 from alh2.core.errors import NeedsPersonError
 
 STALE_AFTER_S = 600.0
+BEAT_EVERY_S = 30.0
 
 
 class DriverLock:
@@ -25,6 +29,8 @@ class DriverLock:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd: int | None = None
+        self._guard = threading.Lock()
+        self._ended = threading.Event()
 
     def __enter__(self) -> DriverLock:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,23 +51,33 @@ class DriverLock:
                 f"if it is dead, remove {self._path} and run again"
             )
         self._fd = fd
+        self._ended.clear()
         self.beat()
+        threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True).start()
         return self
 
     def beat(self) -> None:
         """Refresh the heartbeat."""
-        if self._fd is None:
-            return
-        owner = {"host": socket.gethostname(), "pid": os.getpid(), "heartbeat": time.time()}
-        os.pwrite(self._fd, (json.dumps(owner) + "\n").ljust(200).encode(), 0)
+        with self._guard:
+            if self._fd is None:
+                return
+            owner = {"host": socket.gethostname(), "pid": os.getpid(), "heartbeat": time.time()}
+            os.pwrite(self._fd, (json.dumps(owner) + "\n").ljust(200).encode(), 0)
+
+    def _keep_beating(self) -> None:
+        while not self._ended.wait(BEAT_EVERY_S):
+            with contextlib.suppress(OSError):
+                self.beat()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._fd is not None:
-            os.ftruncate(self._fd, 0)
-            os.close(self._fd)
-            self._fd = None
+        self._ended.set()
+        with self._guard:
+            if self._fd is not None:
+                os.ftruncate(self._fd, 0)
+                os.close(self._fd)
+                self._fd = None
 
 
 def _read_owner(fd: int) -> str:

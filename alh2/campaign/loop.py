@@ -6,22 +6,27 @@ the state names the one to run next, so repeating the command after any interrup
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
-from alh2.campaign.assessing import assess, load_assessment
+from alh2.campaign.assessing import assess, judged_again
 from alh2.campaign.bootstrap import bootstrap
 from alh2.campaign.context import Campaign
 from alh2.campaign.exploring import explore
+from alh2.campaign.identity import check_identity
 from alh2.campaign.producing import produce
 from alh2.campaign.record import record_stage
 from alh2.campaign.relabelling import label
 from alh2.campaign.reporting import report
 from alh2.campaign.selecting import select
-from alh2.campaign.state import CampaignState, Stage, load_state, save_state
+from alh2.campaign.state import CampaignState, Stage, Status, load_state, save_state
 from alh2.campaign.training import train
 from alh2.core.errors import Alh2Error, NeedsPersonError
+from alh2.dispatch.tasks import RECORD_NAME, read_record
 
 ITERATION_STAGES: tuple[tuple[Stage, Callable[[Campaign, int], object]], ...] = (
     ("train", train),
@@ -32,6 +37,7 @@ ITERATION_STAGES: tuple[tuple[Stage, Callable[[Campaign, int], object]], ...] = 
 )
 STAGE_FUNCTIONS = dict(ITERATION_STAGES)
 ORDER: tuple[Stage, ...] = tuple(name for name, _ in ITERATION_STAGES)
+AFTER_THE_LOOP: tuple[Stage, ...] = ("production", "report", "done")
 AfterStage = Callable[[CampaignState], None]
 
 
@@ -40,12 +46,15 @@ def run(campaign: Campaign, *, after_stage: AfterStage | None = None) -> Campaig
 
     after_stage : called when a stage is finished and the state saved (tests interrupt there)
 
-    Raises NeedsPersonError (also when the last iteration allowed has not converged) and KeyboardInterrupt; the
-    state is saved before either.
+    Raises NeedsPersonError (also when the last iteration allowed has not converged), BadInputError (also where the
+    param file no longer fits the stored data) and KeyboardInterrupt; the state is saved before each.
     """
-    state = _resumed(campaign, load_state(campaign.paths.state) or CampaignState())
+    state = load_state(campaign.paths.state) or CampaignState()
+    for warning in check_identity(campaign, started=state.stage != "bootstrap"):
+        campaign.reporter.message(f"note: {warning}")
+    state = _resumed(campaign, state)
     save_state(campaign.paths.state, state)
-    campaign.journal.write(state, "started")
+    campaign.journal.write(state, "run", f"host {socket.gethostname()}, pid {os.getpid()}")
     try:
         while state.stage != "done":
             state = _run_stage(campaign, state)
@@ -55,25 +64,29 @@ def run(campaign: Campaign, *, after_stage: AfterStage | None = None) -> Campaig
     except KeyboardInterrupt:
         _stop(campaign, state, "interrupted", "stopped on request; the same command resumes")
         raise
-    except NeedsPersonError as error:
-        _stop(campaign, state, "needs-person", str(error))
-        raise
     except Alh2Error as error:
-        _stop(campaign, state, "needs-person", str(error))
+        _ask(campaign, state, str(error))
         raise
+    except OSError as error:
+        _ask(campaign, state, str(error))
+        raise NeedsPersonError(f"{error}; the same command resumes when that is mended") from error
     state = replace(state, status="done")
     save_state(campaign.paths.state, state)
     campaign.journal.write(state, "done", state.verdict)
-    if not state.converged and campaign.param.converge.max_iterations:
+    if not state.converged and campaign.param.converge.asks:
         raise NeedsPersonError(
-            f"not converged after {campaign.param.converge.max_iterations} iterations ({state.verdict}); raise "
+            f"not converged after {state.iteration + 1} iterations ({state.verdict}); raise "
             "alh2.converge.max_iterations, loosen a limit, or train longer, and run again"
         )
     return state
 
 
 def _resumed(campaign: Campaign, state: CampaignState) -> CampaignState:
-    """The state to continue from; a finished, unconverged campaign goes on where more iterations are allowed now."""
+    """The state to continue from.
+
+    Where the loop is over, the param file as it is now decides: more iterations or other limits continue it, and
+    production follows again (its finished tasks are not run again).
+    """
     state = replace(
         state,
         status="running",
@@ -81,22 +94,41 @@ def _resumed(campaign: Campaign, state: CampaignState) -> CampaignState:
         param_file=str(campaign.param.source),
         machine_file=str(campaign.machine.source),
     )
-    more = state.iteration + 1 < campaign.param.converge.max_iterations
-    if state.stage == "done" and not state.converged and more:
-        return _after_assessment(campaign, replace(state, consecutive=max(0, state.consecutive - 1)))
-    return state
+    return _after_assessment(campaign, state) if state.stage in AFTER_THE_LOOP else state
 
 
-def _stop(campaign: Campaign, state: CampaignState, status: str, message: str) -> None:
-    stopped = replace(state, status=status, message=message)  # type: ignore[arg-type]
+def _stop(campaign: Campaign, state: CampaignState, status: Status, message: str) -> None:
+    stopped = replace(state, status=status, message=message)
     save_state(campaign.paths.state, stopped)
     campaign.journal.write(stopped, status, message)
+
+
+def _ask(campaign: Campaign, state: CampaignState, message: str) -> None:
+    """Stop for a person; what failed in this stage is tried again when the command is repeated."""
+    forget_failures(campaign.paths.stage(state.stage, state.iteration))
+    _stop(campaign, state, "needs-person", message)
+
+
+def forget_failures(directory: Path) -> int:
+    """Remove the records of failed tasks in `directory`, so that they run again; returns how many there were."""
+    failed = [
+        path
+        for path in directory.glob(f"**/{RECORD_NAME}")
+        if (record := read_record(path.parent)) is not None and record.state != "ok"
+    ]
+    for path in failed:
+        path.unlink(missing_ok=True)
+    return len(failed)
 
 
 def _run_stage(campaign: Campaign, state: CampaignState) -> CampaignState:
     """Run the stage `state` names and return the state with the next one."""
     in_iteration = state.stage in ORDER
-    campaign.reporter.stage(state.stage, iteration=state.iteration if in_iteration else None)
+    most = campaign.param.converge.max_iterations
+    campaign.reporter.stage(
+        state.stage, iteration=state.iteration if in_iteration else None, most=max(most, state.iteration + 1)
+    )
+    campaign.journal.write(state, "started")
     began = time.monotonic()
     following = _execute(campaign, state)
     campaign.journal.write(state, "finished", wall_s=time.monotonic() - began)
@@ -122,13 +154,22 @@ def _execute(campaign: Campaign, state: CampaignState) -> CampaignState:
 
 
 def _after_assessment(campaign: Campaign, state: CampaignState) -> CampaignState:
-    """Converged, out of iterations, or on to the next iteration."""
-    result = load_assessment(campaign.paths.assess(state.iteration))
-    assert result is not None
+    """Converged, out of iterations, or on to the next iteration; judged by the limits as they are now."""
     limits = campaign.param.converge
-    consecutive = state.consecutive + 1 if result.met else 0
+    last = judged_again(campaign, state.iteration)
+    if last is None:
+        return state.advanced("assess")
+    consecutive = _consecutive(campaign, state.iteration)
     converged = consecutive >= limits.consecutive
-    state = replace(state, consecutive=consecutive, converged=converged, verdict=result.words)
+    state = replace(state, consecutive=consecutive, converged=converged, verdict=last.words)
     if converged or state.iteration + 1 >= limits.max_iterations:
         return state.advanced("production")
     return state.advanced("train", iteration=state.iteration + 1)
+
+
+def _consecutive(campaign: Campaign, iteration: int) -> int:
+    """How many iterations in a row, up to `iteration`, met the limits."""
+    count = 0
+    while count <= iteration and (verdict := judged_again(campaign, iteration - count)) and verdict.met:
+        count += 1
+    return count

@@ -21,7 +21,15 @@ def open_campaign(param_file: Path, machine_file: Path, workdir: Path, *, report
     machine = load_machine(machine_file)
     labeler = make_labeler(param.label, type_map=param.type_map)
     root = workdir.resolve()
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInputError(
+            str(workdir),
+            expected="a folder for the campaign",
+            found=(error.strerror or str(error)).lower(),
+            action="choose another --workdir",
+        ) from None
     paths = RunPaths(root)
     return Campaign(
         param=param,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from alh2.campaign.state import Stage
+
 
 @dataclass(frozen=True)
 class RunPaths:
@@ -16,6 +18,11 @@ class RunPaths:
     def state(self) -> Path:
         """The one state file."""
         return self.root / "state.json"
+
+    @property
+    def identity(self) -> Path:
+        """What the stored data were made with."""
+        return self.root / "campaign.json"
 
     @property
     def journal(self) -> Path:
@@ -61,6 +68,18 @@ class RunPaths:
     def report(self) -> Path:
         """The report's folder."""
         return self.root / "report"
+
+    def stage(self, stage: Stage, index: int) -> Path:
+        """Folder whose tasks belong to `stage` of iteration `index`."""
+        folders: dict[Stage, Path] = {
+            "bootstrap": self.bootstrap,
+            "train": self.train(index),
+            "explore": self.explore(index),
+            "select": self.label(index),
+            "label": self.label(index),
+            "assess": self.assess(index),
+        }
+        return folders.get(stage, self.production)
 
     def iteration(self, index: int) -> Path:
         """``iter.NNNNNN``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import TextIO
@@ -24,7 +25,10 @@ def finished(progress: Progress) -> int:
 
 
 class Reporter:
-    """Stage, iteration, task counts and ETA; `stream` decides between live and plain."""
+    """Stage, iteration, task counts and ETA; `stream` decides between live and plain.
+
+    A stream that is gone (a closed pipe or terminal) is given up: the campaign goes on without it.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
@@ -35,11 +39,12 @@ class Reporter:
         self._last_plain = 0.0
         self._first: tuple[float, int] | None = None
         self._width = 0
+        self._gone = False
 
-    def stage(self, name: str, *, iteration: int | None = None) -> None:
-        """A stage begins."""
+    def stage(self, name: str, *, iteration: int | None = None, most: int = 0) -> None:
+        """A stage begins; `most` is the number of iterations at most."""
         self._clear()
-        where = "" if iteration is None else f"iteration {iteration} · "
+        where = "" if iteration is None else f"iteration {iteration} ({iteration + 1} of at most {most}) · "
         self._stage = f"{where}{name}"
         self._stage_began = time.monotonic()
         self._last_plain = 0.0
@@ -61,10 +66,10 @@ class Reporter:
             text += f", {progress.n_failed} failed"
         text += self._eta(now, progress)
         if self._live:
-            padded = f"[{duration(now - self._began)}] {text}"
-            self._stream.write("\r" + padded.ljust(self._width))
-            self._stream.flush()
-            self._width = len(padded)
+            columns = shutil.get_terminal_size().columns
+            line = f"[{duration(now - self._began)}] {text}"[: columns - 1]
+            self._write("\r" + line.ljust(min(self._width, columns - 1)))
+            self._width = len(line)
         elif now - self._last_plain > PLAIN_EVERY_S and now - self._stage_began > PLAIN_EVERY_S:
             self._last_plain = now
             self._line(f"[{duration(now - self._began)}]   {text}")
@@ -79,10 +84,18 @@ class Reporter:
         return f", about {duration((now - began) / fresh * left)} left"
 
     def _line(self, text: str) -> None:
-        self._stream.write(text + "\n")
-        self._stream.flush()
+        self._write(text + "\n")
 
     def _clear(self) -> None:
         if self._live and self._width:
-            self._stream.write("\r" + " " * self._width + "\r")
+            self._write("\r" + " " * self._width + "\r")
             self._width = 0
+
+    def _write(self, text: str) -> None:
+        if self._gone:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            self._gone = True

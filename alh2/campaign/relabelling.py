@@ -6,42 +6,50 @@ from collections.abc import Sequence
 
 from alh2.assess.heldout import load_heldout
 from alh2.campaign.context import Campaign
-from alh2.campaign.labelling import LabelRequest, label_frames
+from alh2.campaign.labelling import LabelRequest, host_requests, known_labels, label_frames, store_frames
 from alh2.campaign.selecting import picked_dir
+from alh2.core.errors import NeedsPersonError
 from alh2.core.frames import Label, LabelledFrame
 from alh2.explore.explored_file import load_explored
 
 
 def label(campaign: Campaign, iteration: int) -> None:
-    """Label and store; repeatable: finished tasks are not run again, stored frames are not stored twice."""
+    """Label and store; repeatable: finished tasks are not run again, stored frames are not stored twice.
+
+    Raises NeedsPersonError where not one of the frames to label got a label: then something is wrong with the
+    labeler, and training again on the same data would not help.
+    """
     directory = campaign.paths.label(iteration)
     requests = _requests(campaign, iteration)
-    labels = label_frames(
+    answers = label_frames(
         requests,
         campaign.bench,
         directory=directory,
-        known={f.frame.digest: f.label for f in campaign.store.load()},
+        known=known_labels(campaign.store),
         name=f"label.{iteration:06d}",
         on_progress=campaign.on_progress,
     )
+    if answers.reasons and not answers.n_computed:
+        raise NeedsPersonError(
+            f"{directory}: none of {len(answers.reasons)} frames could be labelled, most often because of: "
+            f"{answers.common_reason} (all reasons: {campaign.paths.quarantine}); mend the labeler and run again"
+        )
     name = f"iter.{iteration:06d}"
-    hosts = _labelled(requests, labels, "host")
+    hosts = _labelled(requests, answers.labels, "host")
     campaign.store.append_host_labels([(f.frame, f.label) for f in hosts], name=name)
-    added = campaign.store.append(_labelled(requests, labels, "task"), split="train", name=name)
-    campaign.store.append(_labelled(requests, labels, "heldout"), split="valid", name=f"{name}.heldout")
-    refused = len(requests) - sum(request.frame.digest in labels for request in requests)
-    tail = f", {refused} refused (see quarantine.jsonl)" if refused else ""
-    campaign.reporter.message(f"{added} frames added to the training data{tail}")
+    added = store_frames(campaign.store, _labelled(requests, answers.labels, "task"), split="train", name=name)
+    heldout = _labelled(requests, answers.labels, "heldout")
+    store_frames(campaign.store, heldout, split="valid", name=f"{name}.heldout")
+    refused = f", {len(answers.reasons)} without a label (see quarantine.jsonl)" if answers.reasons else ""
+    campaign.reporter.message(f"{added} frames added to the training data{refused}")
 
 
 def _requests(campaign: Campaign, iteration: int) -> list[LabelRequest]:
     picked = [entry.frame for entry in load_explored(picked_dir(campaign.paths.label(iteration)))]
     requests = [LabelRequest(f"task.{frame.n_h2:03d}.{i:06d}", frame) for i, frame in enumerate(picked)]
     if campaign.param.committee("interaction") is not None:
-        known = campaign.store.host_digests()
-        hosts = {frame.bare_host().digest: frame.bare_host() for frame in picked if frame.n_host}
-        wanted = [host for digest, host in hosts.items() if digest not in known]
-        requests += [LabelRequest(f"host.{i:06d}", host) for i, host in enumerate(wanted)]
+        hosts = [frame.bare_host() for frame in picked if frame.n_host]
+        requests += host_requests(hosts, campaign.store.host_digests())
     heldout = [f for x in load_heldout(campaign.paths.explore(iteration)) for f in (x.loaded, x.less, x.gas)]
     unique = list({frame.digest: frame for frame in heldout}.values())
     return requests + [LabelRequest(f"heldout.{i:06d}", frame) for i, frame in enumerate(unique)]

@@ -7,10 +7,10 @@ import os
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from alh2.core.errors import BadInputError
-from alh2.core.files import atomic_write_json, read_json
+from alh2.core.files import atomic_write_json, read_json_as
 
 Stage = Literal["bootstrap", "train", "explore", "select", "label", "assess", "production", "report", "done"]
 Status = Literal["running", "interrupted", "needs-person", "done"]
@@ -45,9 +45,23 @@ def load_state(path: Path) -> CampaignState | None:
     if not path.exists():
         return None
     try:
-        return CampaignState(**read_json(path))
-    except TypeError as error:
-        raise BadInputError(str(path), expected="an alh2 campaign state", found=str(error)) from None
+        state = read_json_as(path, CampaignState)
+    except BadInputError as error:
+        raise _not_a_state(path, error.found) from None
+    if state.stage not in get_args(Stage) or state.status not in get_args(Status):
+        raise _not_a_state(path, f"stage {state.stage!r}, status {state.status!r}")
+    if type(state.iteration) is not int or state.iteration < 0:
+        raise _not_a_state(path, f"iteration {state.iteration!r}")
+    return state
+
+
+def _not_a_state(path: Path, found: str) -> BadInputError:
+    return BadInputError(
+        str(path),
+        expected="an alh2 campaign state",
+        found=found,
+        action="remove this file and run again: finished work is recognised, nothing is computed twice",
+    )
 
 
 def save_state(path: Path, state: CampaignState) -> None:
@@ -57,7 +71,11 @@ def save_state(path: Path, state: CampaignState) -> None:
 
 @dataclass(frozen=True)
 class Event:
-    """One line of the journal."""
+    """One line of the journal.
+
+    event : "run" (a driver begins), "started" and "finished" of a stage, "interrupted", "needs-person", "done"
+    wall_s : of a finished stage, since it was last started
+    """
 
     time_utc: str
     iteration: int
@@ -92,6 +110,6 @@ class Journal:
         for line in self._path.read_text().splitlines():
             try:
                 events.append(Event(**json.loads(line)))
-            except ValueError:
+            except (ValueError, TypeError):
                 continue
         return events

@@ -9,13 +9,14 @@ from alh2.campaign.assessing import load_assessment
 from alh2.campaign.paths import RunPaths
 from alh2.campaign.state import load_state
 from alh2.core.errors import BadInputError
+from alh2.dispatch.script import SCRIPT_NAME
 from alh2.dispatch.tasks import RECORD_NAME
 from alh2.label.quarantine import read_quarantine
 
 
 @dataclass(frozen=True)
 class TaskCounts:
-    """Task folders of the iteration at hand: finished (a record exists), and all."""
+    """Task folders of the stage at hand: finished (a record exists), and all."""
 
     finished: int
     total: int
@@ -59,7 +60,7 @@ class CampaignStatus:
         rows = [
             f"state      {self.state} ({driver})",
             f"stage      {self.stage}, iteration {self.iteration}",
-            f"tasks      {self.tasks.finished} of {self.tasks.total} finished in this iteration",
+            f"tasks      {self.tasks.finished} of {self.tasks.total} finished in this stage",
             f"labels     {self.n_labels} in the dataset, {self.n_quarantined} quarantined",
             f"converged  {'yes' if self.converged else 'no'}: {self.verdict}",
         ]
@@ -102,7 +103,7 @@ def read_status(directory: Path) -> CampaignStatus:
                     result.accurate_fraction,
                 )
             )
-    where = paths.bootstrap if state.stage == "bootstrap" else paths.iteration(state.iteration)
+    where = paths.stage(state.stage, state.iteration)
     return CampaignStatus(
         state=state.status,
         driver=is_held(paths.lock),
@@ -111,8 +112,8 @@ def read_status(directory: Path) -> CampaignStatus:
         converged=state.converged,
         verdict=state.verdict,
         message=state.message,
-        n_labels=len(DatasetStore.open(paths.dataset).digests()) if paths.dataset.exists() else 0,
+        n_labels=len(DatasetStore(paths.dataset, ()).digests()),
         n_quarantined=len(read_quarantine(paths.quarantine)),
-        tasks=TaskCounts(len(list(where.glob(f"*/*/{RECORD_NAME}"))), len(list(where.glob("*/*/task.sh")))),
+        tasks=TaskCounts(len(list(where.glob(f"**/{RECORD_NAME}"))), len(list(where.glob(f"**/{SCRIPT_NAME}")))),
         iterations=tuple(rows),
     )

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from alh2.campaign.context import Campaign
-from alh2.config.model import CommitteeConfig
 from alh2.dataset.checks import check_sel
+from alh2.dataset.export import export_systems
 from alh2.train.committee import TrainingPlan, train_committees
 
 
 def train(campaign: Campaign, iteration: int) -> None:
-    """Export the training frames and train every committee; repeatable."""
+    """Export the training frames and train every committee; repeatable.
+
+    Frames that this or a later iteration found are left out, so that a repeat trains on the same data.
+    """
     train_dir = campaign.paths.train(iteration)
     train_dir.mkdir(parents=True, exist_ok=True)
-    frames = [labelled.frame for labelled in campaign.store.load("train")]
+    usable = [f for f in campaign.store.load("train") if f.frame.provenance.iteration < iteration]
+    frames = [labelled.frame for labelled in usable]
     data = []
     for committee in campaign.param.committees:
         descriptor = committee.training_param["model"]["descriptor"]
@@ -23,7 +27,8 @@ def train(campaign: Campaign, iteration: int) -> None:
             type_map=campaign.param.type_map,
             where=f"{campaign.param.source}: training sel of the {committee.target} committee",
         )
-        data.append(_export(campaign, committee, iteration))
+        exported = train_dir / f"data.{committee.target}"
+        data.append(tuple(export_systems(usable, exported, target=committee.target, type_map=campaign.param.type_map)))
     previous = campaign.paths.train(iteration - 1) if iteration > 0 else None
     plan = TrainingPlan(
         train_dir=train_dir,
@@ -35,8 +40,3 @@ def train(campaign: Campaign, iteration: int) -> None:
         root_seed=campaign.param.seed,
     )
     train_committees(plan, campaign.machine.train, on_progress=campaign.on_progress)
-
-
-def _export(campaign: Campaign, committee: CommitteeConfig, iteration: int) -> tuple:
-    destination = campaign.paths.train(iteration) / f"data.{committee.target}"
-    return tuple(campaign.store.export(destination, target=committee.target, split="train"))

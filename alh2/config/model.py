@@ -214,6 +214,18 @@ class ConvergeConfig:
     consecutive: int
     max_iterations: int
 
+    @property
+    def asks(self) -> bool:
+        """Whether there is any limit; without one the loop ends with its last iteration."""
+        limits = (
+            self.accurate_fraction,
+            self.insertion_spread_ev,
+            self.force_rmse_ev_ang,
+            self.insertion_rmse_ev,
+            self.insertion_mean_ev,
+        )
+        return any(limit is not None for limit in limits)
+
 
 @dataclass(frozen=True)
 class ProductionConfig:

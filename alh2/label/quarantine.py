@@ -21,6 +21,7 @@ class QuarantineEntry:
     """One refused label.
 
     digest : of the frame; task : labelling task folder; labeler : level of theory; when : ISO 8601 time
+    final : the labeler refused the geometry; False for a crash or a time limit, which may go better another time
     """
 
     digest: str
@@ -28,6 +29,7 @@ class QuarantineEntry:
     labeler: str
     reason: str
     when: str
+    final: bool = True
 
 
 def append_quarantine(path: Path, entries: Iterable[QuarantineEntry]) -> int:
@@ -43,6 +45,15 @@ def append_quarantine(path: Path, entries: Iterable[QuarantineEntry]) -> int:
         lines = [json.dumps(asdict(entry), sort_keys=True) for entry in (*known, *added)]
         atomic_write_text(path, "\n".join(lines) + "\n")
     return len(added)
+
+
+def release_quarantine(path: Path, digests: set[str]) -> int:
+    """Take out the entries of frames that got a label after all; returns how many."""
+    known = read_quarantine(path)
+    kept = [entry for entry in known if entry.digest not in digests]
+    if len(kept) < len(known):
+        atomic_write_text(path, "".join(json.dumps(asdict(entry), sort_keys=True) + "\n" for entry in kept))
+    return len(known) - len(kept)
 
 
 def read_quarantine(path: Path) -> list[QuarantineEntry]:
