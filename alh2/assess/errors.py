@@ -64,9 +64,10 @@ class InsertionEnergies:
 
     @property
     def spread_ev(self) -> np.ndarray:
-        """Committee standard deviation of each prediction, (n,)."""
-        ddof = 1 if len(self.models_ev) > 1 else 0
-        return np.asarray(self.models_ev.std(axis=0, ddof=ddof))
+        """Committee standard deviation of each prediction, (n,); NaN with fewer than two models."""
+        if len(self.models_ev) < 2:
+            return np.full(self.label_ev.shape, np.nan)
+        return np.asarray(self.models_ev.std(axis=0, ddof=1))
 
     @property
     def rmse_ev(self) -> float:

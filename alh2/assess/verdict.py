@@ -38,10 +38,13 @@ def judge(limits: ConvergeConfig, measured: Measured) -> Verdict:
     def limit(name: str, value: float, bound: float | None, *, unit: str, scale: float, at_least: bool) -> None:
         if bound is None:
             return
-        met = math.isfinite(value) and (value >= bound if at_least else value <= bound)
-        relation = ("≥" if met else "<") if at_least else ("≤" if met else ">")
-        shown = "not measured" if not math.isfinite(value) else f"{value * scale:.3g}"
-        parts.append((met, f"{name} {shown} {relation} {bound * scale:.3g}{unit}"))
+        wanted = "≥" if at_least else "≤"
+        if not math.isfinite(value):
+            parts.append((False, f"{name} not measured (asked for {wanted} {bound * scale:.3g}{unit})"))
+            return
+        met = value >= bound if at_least else value <= bound
+        relation = wanted if met else ("<" if at_least else ">")
+        parts.append((met, f"{name} {value * scale:.3g} {relation} {bound * scale:.3g}{unit}"))
 
     limit("accurate fraction", measured.accurate_fraction, limits.accurate_fraction, unit="", scale=1, at_least=True)
     limit(
