@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from alh2.campaign.context import Campaign
@@ -68,10 +69,9 @@ def identity_of(campaign: Campaign) -> Identity:
     ]
     if param.host is not None:
         host = param.host
-        geometry = f"content {digest_bytes(host.file.read_bytes())[:12]}" if host.file is not None else "none"
         fixed += [
             ("alh2.host.id", host.id),
-            ("alh2.host.file", geometry),
+            ("alh2.host.file", "none" if host.file is None else f"content {_content(host.file)}"),
             ("alh2.host.build", str(host.build)),
             ("alh2.host.lattice_ang", f"{host.lattice_ang:g}"),
             ("alh2.host.box_ang", f"{host.box_ang:g}"),
@@ -81,3 +81,12 @@ def identity_of(campaign: Campaign) -> Identity:
         (f"alh2.{name}", digest_bytes(json.dumps(own.get(name), sort_keys=True).encode())) for name in READ_ONCE
     ]
     return Identity(tuple(fixed), tuple(sections))
+
+
+def _content(path: Path) -> str:
+    try:
+        return digest_bytes(path.read_bytes())[:12]
+    except OSError as error:
+        raise BadInputError(
+            f"alh2.host.file {path}", expected="a structure file", found=str(error.strerror), action="check the path"
+        ) from None

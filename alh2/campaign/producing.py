@@ -7,7 +7,7 @@ from alh2.campaign.exploring import gas_bond_length_ang, link_models
 from alh2.config.rules import max_explored_loading
 from alh2.core.atoms import from_atoms, to_atoms
 from alh2.core.frames import Frame, Provenance
-from alh2.core.random_streams import stream
+from alh2.core.random_streams import seed_for, stream
 from alh2.explore.gcmc import GcmcModels
 from alh2.explore.md import MdSetting
 from alh2.production.isotherm import IsothermSetting, run_isotherm
@@ -29,7 +29,7 @@ def produce(campaign: Campaign, iteration: int) -> None:
         graphs=models.force,
         type_map=campaign.param.type_map,
         masses_amu=campaign.param.explore.mass_amu,
-        root_seed=campaign.param.seed,
+        root_seed=seed_for(campaign.param.seed, "production"),
         command=campaign.machine.model_devi.command,
     )
     md = run_md(
