@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,14 +41,15 @@ TRAINING_PARAM: dict[str, Any] = {
 of the last step unless it is mended."""
 
 
-def machine(command: str, *, parallel: int = 2) -> StageMachine:
-    """`parallel` tasks at a time on this computer."""
-    return StageMachine(
-        machine={"batch_type": "Shell", "context_type": "LazyLocalContext"},
-        resources={"group_size": 0},
-        command=command,
-        parallel=parallel,
-    )
+def machine(command: str) -> StageMachine:
+    """Two tasks at a time on this computer, in their own folders."""
+    return StageMachine({"batch_type": "Shell", "context_type": "LazyLocalContext"}, {"group_size": 0}, command, 2)
+
+
+@pytest.fixture(scope="session")
+def local() -> Callable[[str], StageMachine]:
+    """``local(command)``: two tasks at a time on this computer."""
+    return machine
 
 
 def read_node_frames(name: str, n_frames: int) -> list[LabelledFrame]:

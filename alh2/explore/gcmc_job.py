@@ -31,15 +31,13 @@ class GcmcSpec:
 
     ensemble : "grand-canonical", or "canonical" (fixed loading: held-out insertions)
     engine_model : uncompressed model the engine runs with (relative to the task folder)
-    force_models, insertion_models : committees evaluated on the samples; may be empty
+    force_models, insertion_models : committees evaluated on the samples; may be empty. All three are filled in when
+        the task is prepared
     bond_length_ang : None: the model's own gas-phase minimum
     max_samples : most frames kept, evenly spread over the run
     """
 
     ensemble: Literal["grand-canonical", "canonical"]
-    engine_model: str
-    force_models: tuple[str, ...]
-    insertion_models: tuple[str, ...]
     temperature_k: float
     fugacity_bar: float
     n_initial: int
@@ -51,6 +49,9 @@ class GcmcSpec:
     min_distance_ang: float
     seed: int
     bond_length_ang: float | None = None
+    engine_model: str = ""
+    force_models: tuple[str, ...] = ()
+    insertion_models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from alh2.config.model import ProductionConfig, StageMachine
-from alh2.core.errors import NeedsPersonError
-from alh2.core.files import atomic_write_json, read_json
+from alh2.core.errors import BadInputError, NeedsPersonError
+from alh2.core.files import atomic_write_json, from_fields, read_json
 from alh2.core.frames import Frame
 from alh2.core.random_streams import seed_for
 from alh2.dispatch.run import Progress, run_tasks
@@ -76,7 +76,7 @@ def run_isotherm(
     )
     failed = [f"{o.task.work_dir}: {o.message}" for o in outcomes if o.status != "done"]
     if failed:
-        raise NeedsPersonError(f"{len(failed)} isotherm points failed, first {failed[0]}")
+        raise NeedsPersonError(f"{len(failed)} of {len(runs)} isotherm points failed, first {failed[0]}")
     points = [_point(pressure_bar, run) for pressure_bar, run in runs]
     atomic_write_json(setting.directory / RESULT_FILE, [asdict(point) for point in points])
     return points
@@ -87,9 +87,6 @@ def _prepare(
 ) -> GcmcTask:
     spec = GcmcSpec(
         ensemble="grand-canonical",
-        engine_model="",
-        force_models=(),
-        insertion_models=(),
         temperature_k=config.isotherm_temperature_k,
         fugacity_bar=fugacity_bar(pressure_bar, config.isotherm_temperature_k),
         n_initial=start.n_h2,
@@ -128,6 +125,11 @@ def _point(pressure_bar: float, run: GcmcTask) -> IsothermResult:
 
 
 def read_isotherm(directory: Path) -> list[IsothermResult]:
-    """Points of a finished isotherm, empty where there is none."""
+    """Points of a finished isotherm, empty where there is none; raises BadInputError for a file of another kind."""
     path = directory / RESULT_FILE
-    return [IsothermResult(**point) for point in read_json(path)] if path.exists() else []
+    if not path.exists():
+        return []
+    points = read_json(path)
+    if not isinstance(points, list):
+        raise BadInputError(str(path), expected="a list of isotherm points", found=type(points).__name__)
+    return [from_fields(point, IsothermResult, where=f"{path}, point {i}") for i, point in enumerate(points)]

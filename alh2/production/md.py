@@ -67,7 +67,7 @@ def run_md(
     if outcomes[0].status != "done" or not kept:
         raise NeedsPersonError(f"production MD failed; {why_failed(run, outcomes[0])}")
     deviations = np.array([entry.max_devi_f_ev_ang for entry in explored])
-    r, g, g_error = _distribution([entry.frame for entry in kept])
+    r, g, g_error = _distribution(start, [entry.frame for entry in kept])
     result = MdResult(
         temperature_k=config.md_temperature_k,
         n_h2=start.n_h2,
@@ -82,15 +82,16 @@ def run_md(
     return result
 
 
-def _distribution(frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    sites = al_open_indices(to_atoms(frames[0].bare_host()))
-    if not len(sites) or not frames[0].n_h2:
+def _distribution(start: Frame, frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Around the sites that are open in `start`: in a moving host a bond may be long for a moment."""
+    sites = al_open_indices(to_atoms(start.bare_host()))
+    if not len(sites) or not start.n_h2:
         return np.empty(0), np.empty(0), np.empty(0)
     rdf = radial_distribution(frames, sites)
     return rdf.r_ang, rdf.g, rdf.g_error
 
 
 def read_md(directory: Path) -> MdResult | None:
-    """Result of a finished production MD, None where there is none."""
+    """Result of a finished production MD, None where there is none; raises BadInputError for another kind of file."""
     path = directory / RESULT_FILE
     return read_json_as(path, MdResult) if path.exists() else None

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alh2.config.model import MdJob, StageMachine
+from alh2.config.model import MdJob
 from alh2.core.frames import Frame
 from alh2.dispatch.run import run_tasks
 from alh2.dispatch.tasks import TaskOutcome
@@ -17,16 +17,6 @@ from alh2.explore.md import MdSetting, MdTask, prepare_md
 
 N_MD_STEPS = 100
 EVERY = 20
-
-
-@pytest.fixture(scope="session")
-def local() -> Callable[[str], StageMachine]:
-    """``local(command)``: two tasks at a time on this computer."""
-
-    def make(command: str) -> StageMachine:
-        return StageMachine({"batch_type": "Shell", "context_type": "LazyLocalContext"}, {"group_size": 0}, command, 2)
-
-    return make
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,9 +23,6 @@ from alh2.potential.frames_npz import read_npz
 
 SPEC = GcmcSpec(
     ensemble="grand-canonical",
-    engine_model="",
-    force_models=(),
-    insertion_models=(),
     temperature_k=77.0,
     fugacity_bar=5.0,
     n_initial=2,

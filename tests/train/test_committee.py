@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from alh2.config.model import CommitteeConfig, StageMachine
+from alh2.config.model import CommitteeConfig
 from alh2.core.errors import BadInputError, NeedsPersonError
 from alh2.dispatch.run import Progress
 from alh2.train.committee import MAX_ATTEMPTS, TrainingPlan, reuses, train_committees, training_command
@@ -47,7 +47,7 @@ elif action == "compress":
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path):
+def stand_in(tmp_path: Path, local):
     """``stand_in(faults)`` writes the program; ``.calls()`` are its trainings: iteration, member, seed, arguments."""
     log, faults = tmp_path / "calls.log", tmp_path / "faults.json"
     program = tmp_path / "bin" / "dp"
@@ -56,9 +56,7 @@ def stand_in(tmp_path: Path):
     program.chmod(0o755)
 
     class StandIn:
-        machine = StageMachine(
-            {"batch_type": "Shell", "context_type": "LazyLocalContext"}, {"group_size": 0}, str(program), 2
-        )
+        machine = local(str(program))
 
         def break_down(self, **kinds: list[str]) -> None:
             faults.write_text(json.dumps({name.strip("_").replace("_", "."): kind for name, kind in kinds.items()}))

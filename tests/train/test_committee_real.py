@@ -9,14 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from alh2.config.model import StageMachine
 from alh2.dispatch.run import Progress
 from alh2.train.committee import _copy_checkpoint, train_committees
 from alh2.train.lcurve import read_lcurve
 from alh2.train.members import CHECKPOINT_SUFFIXES, Member
 
 N_STEPS = 120
-LOCAL = StageMachine({"batch_type": "Shell", "context_type": "LazyLocalContext"}, {"group_size": 0}, "dp", 2)
 
 
 def test_training_leaves_models_checkpoints_and_curves(trained_committee) -> None:
@@ -40,17 +38,19 @@ def test_members_differ_in_seed_and_in_forces(trained_committee, loaded_frames) 
     assert np.abs(answer.forces_ev_ang[0] - answer.forces_ev_ang[1]).max() > 1e-3
 
 
-def test_same_call_runs_nothing_again(trained_committee) -> None:
+def test_same_call_runs_nothing_again(trained_committee, local) -> None:
     seen: list[Progress] = []
     before = [m.frozen.stat().st_mtime_ns for m in trained_committee.members]
-    again = train_committees(trained_committee.plan, LOCAL, on_progress=seen.append)
+    again = train_committees(trained_committee.plan, local("dp"), on_progress=seen.append)
     assert tuple(again) == trained_committee.members
     assert seen[0].n_reused == seen[0].n_total == 2
     assert [m.frozen.stat().st_mtime_ns for m in trained_committee.members] == before
     assert not (trained_committee.plan.train_dir / "attempts.json").exists()
 
 
-def test_next_iteration_starts_from_the_weights_of_the_last(trained_committee, loaded_frames, empty_frames) -> None:
+def test_next_iteration_starts_from_the_weights_of_the_last(
+    trained_committee, loaded_frames, empty_frames, local
+) -> None:
     """Two steps at no learning rate to speak of leave the model as it was."""
     from alh2.potential.evaluate import evaluate_committee
 
@@ -66,7 +66,7 @@ def test_next_iteration_starts_from_the_weights_of_the_last(trained_committee, l
         reuse_start_lr=1e-12,
     )
     later = replace(plan, train_dir=train_dir, iteration=1, committees=(committee,), previous_train_dir=plan.train_dir)
-    (member,) = train_committees(later, LOCAL)
+    (member,) = train_committees(later, local("dp"))
     assert json.loads((member.work_dir / "input.json").read_text())["training"]["numb_steps"] == 2
     assert member.graph.resolve() == member.frozen.resolve()
     frames = [loaded_frames[5].frame, empty_frames[5].frame]
