@@ -12,7 +12,7 @@ from alh2.core.atoms import from_atoms
 from alh2.core.frames import Frame, Label, LabelledFrame, Provenance
 from alh2.label.reference_network import HostNetwork, build_network
 
-NODE_DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "node-gfn1"
+NODE_DATA = Path(__file__).resolve().parents[2] / "examples" / "data" / "node-gfn1"
 N_HOST = 30
 
 

@@ -15,7 +15,7 @@ from alh2.core.explored import ExploredFrame
 from alh2.core.frames import Frame, Provenance
 from alh2.select.sanity import HostBonds
 
-NODE_DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "node-gfn1"
+NODE_DATA = Path(__file__).resolve().parents[2] / "examples" / "data" / "node-gfn1"
 
 
 @pytest.fixture(scope="session")

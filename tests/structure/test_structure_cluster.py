@@ -13,7 +13,7 @@ from alh2.structure.cluster import carve_node
 from alh2.structure.crystal import build_al_soc_mof
 from alh2.structure.topology import bonded_pairs, coordination_numbers, fragments, shortest_contact_ang
 
-NODE = Path(__file__).resolve().parents[3] / "shared" / "data" / "node-gfn1" / "aimd77-0h2.extxyz"
+NODE = Path(__file__).resolve().parents[2] / "examples" / "data" / "node-gfn1" / "aimd77-0h2.extxyz"
 
 
 def test_composition_and_valences():

@@ -14,7 +14,7 @@ from alh2.structure.crystal import build_al_soc_mof
 from alh2.structure.loading import load_h2
 from alh2.structure.sites import al_open_indices, open_metal_sites
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[2] / "examples" / "data"
 
 
 @pytest.mark.parametrize(("hydroxide", "expected"), [(True, 16), (False, 24)])

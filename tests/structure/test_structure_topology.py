@@ -23,7 +23,7 @@ from alh2.structure.topology import (
     split_host_guests,
 )
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[2] / "examples" / "data"
 CELLS = {
     "cubic": np.eye(3) * 7.0,
     "skewed": np.array([[6.0, 0, 0], [-2.9, 5.5, 0], [2.5, 2.6, 5.0]]),
