@@ -99,20 +99,27 @@ def loaded_host(campaign: Campaign, n_h2: int, path: Sequence[str | int], *, pre
     return from_atoms(atoms, n_host=host.n_host, host_id=host.host_id, provenance=Provenance("bootstrap"))
 
 
+def md_setting(
+    campaign: Campaign, iteration: int, directory: Path, *, graphs: tuple[Path, ...], root_seed: int
+) -> MdSetting:
+    """What MD runs of this campaign share, below `directory` with the models `graphs`."""
+    return MdSetting(
+        directory=directory,
+        iteration=iteration,
+        graphs=graphs,
+        type_map=campaign.param.type_map,
+        masses_amu=campaign.param.explore.mass_amu,
+        root_seed=root_seed,
+        command=campaign.machine.model_devi.command,
+    )
+
+
 def _explore_md(campaign: Campaign, iteration: int, directory: Path, models: GcmcModels) -> list[ExploredFrame]:
     jobs = campaign.param.explore.md_jobs
     if not jobs:
         return []
     job = jobs[min(iteration, len(jobs) - 1)]
-    setting = MdSetting(
-        directory=directory,
-        iteration=iteration,
-        graphs=models.force,
-        type_map=campaign.param.type_map,
-        masses_amu=campaign.param.explore.mass_amu,
-        root_seed=campaign.param.seed,
-        command=campaign.machine.model_devi.command,
-    )
+    setting = md_setting(campaign, iteration, directory, graphs=models.force, root_seed=campaign.param.seed)
     runs: list[MdTask] = []
     for system in job.sys_idx:
         for index, temperature_k in enumerate(job.temperatures_k):
@@ -171,9 +178,6 @@ def _numbered(jobs: Sequence[GcmcJob]) -> list[tuple[GcmcSpec, int]]:
     specs = [
         GcmcSpec(
             ensemble="grand-canonical",
-            engine_model="",
-            force_models=(),
-            insertion_models=(),
             temperature_k=temperature_k,
             fugacity_bar=fugacity_bar,
             n_initial=n_initial,
@@ -223,9 +227,6 @@ def _heldout_runs(campaign: Campaign, iteration: int, directory: Path, models: G
     for index, n_h2 in enumerate(config.loadings):
         spec = GcmcSpec(
             ensemble="canonical",
-            engine_model="",
-            force_models=(),
-            insertion_models=(),
             temperature_k=config.temperature_k,
             fugacity_bar=1.0,
             n_initial=n_h2 + 1,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from alh2.campaign.context import Campaign
-from alh2.campaign.exploring import gas_bond_length_ang, link_models
+from alh2.campaign.exploring import gas_bond_length_ang, link_models, md_setting
 from alh2.config.rules import max_explored_loading
 from alh2.core.atoms import from_atoms, to_atoms
 from alh2.core.frames import Frame, Provenance
 from alh2.core.random_streams import seed_for, stream
 from alh2.explore.gcmc import GcmcModels
-from alh2.explore.md import MdSetting
 from alh2.production.isotherm import IsothermSetting, run_isotherm
 from alh2.production.md import run_md
 from alh2.structure.loading import load_h2
@@ -23,15 +22,8 @@ def produce(campaign: Campaign, iteration: int) -> None:
     md_dir = campaign.paths.production / "md"
     md_dir.mkdir(parents=True, exist_ok=True)
     models = link_models(campaign, iteration, md_dir)
-    setting = MdSetting(
-        directory=md_dir,
-        iteration=iteration,
-        graphs=models.force,
-        type_map=campaign.param.type_map,
-        masses_amu=campaign.param.explore.mass_amu,
-        root_seed=seed_for(campaign.param.seed, "production"),
-        command=campaign.machine.model_devi.command,
-    )
+    seed = seed_for(campaign.param.seed, "production")
+    setting = md_setting(campaign, iteration, md_dir, graphs=models.force, root_seed=seed)
     md = run_md(
         config,
         setting,
