@@ -46,9 +46,10 @@ def bootstrap(campaign: Campaign) -> None:
         name="init.label",
         on_progress=campaign.on_progress,
     )
-    if len(answers.labels) < MIN_LABELLED_FRACTION * len(requests):
+    n_frames = len({request.frame.digest for request in requests})
+    if len(answers.labels) < MIN_LABELLED_FRACTION * n_frames:
         raise NeedsPersonError(
-            f"only {len(answers.labels)} of {len(requests)} initial frames could be labelled, most often because of: "
+            f"only {len(answers.labels)} of {n_frames} initial frames could be labelled, most often because of: "
             f"{answers.common_reason} (all reasons: {campaign.paths.quarantine}); mend the labeler or the structures "
             "and run again"
         )

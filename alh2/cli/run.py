@@ -68,8 +68,11 @@ def _run(param: Path, machine: Path, workdir: Path) -> int:
     from alh2.campaign.open import open_campaign
 
     campaign = open_campaign(param, machine, workdir)
-    with campaign.lock:
-        state = run(campaign)
+    try:
+        with campaign.lock:
+            state = run(campaign)
+    finally:
+        campaign.reporter.close()
     typer.echo(f"done: {state.verdict}")
     typer.echo(f"report: {campaign.paths.report / 'index.html'}")
     return 0
