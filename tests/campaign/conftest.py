@@ -238,6 +238,18 @@ def run_campaign() -> Callable[..., Ended]:
     return alh2_run
 
 
+@pytest.fixture(scope="session")
+def alh2() -> Callable[..., Ended]:
+    """``alh2("status", folder, "--json")``: the command in a process of its own."""
+
+    def run(*arguments: object) -> Ended:
+        command = [str(Path(sys.executable).parent / "alh2"), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
 def alh2_run(inputs: Inputs, workdir: Path, *, fail_in: str = "nowhere") -> Ended:
     command = [str(Path(sys.executable).parent / "alh2"), "run", str(inputs.param), str(inputs.machine)]
     command += ["--workdir", str(workdir)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import pty
+import re
+import time
 
 import pytest
 
@@ -67,21 +69,26 @@ def test_reused_tasks_do_not_make_the_eta_too_short(monkeypatch: pytest.MonkeyPa
 
 def test_a_terminal_gets_one_live_line_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "58")
+    monkeypatch.setattr(progress, "LIVE_EVERY_S", 0.05)
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as terminal:
         reporter = Reporter(terminal)
         reporter.stage("train", iteration=0, most=3)
         for done in range(4):
             reporter.tasks(_progress(done))
+        time.sleep(0.5)  # the clock goes on though no task ends
         reporter.message("finished")
-        terminal.flush()
+        reporter.tasks(_progress(10))
+        reporter.close()
         shown = os.read(ours, 65536).decode()
     os.close(ours)
     assert shown.count("\n") == 2  # the stage and the message; progress stays in its line
-    live = [part for part in shown.split("\n")[1].split("\r") if "tasks" in part]
-    assert len(live) == 4, shown
+    live = [part for line in shown.split("\n")[1:] for part in line.split("\r") if "tasks" in part]
+    assert [f"{done}/10 tasks" in "".join(live) for done in (0, 1, 2, 3, 10)] == [True] * 5
+    assert len(live) > 6
     assert all(len(part) < 58 for part in live)
-    assert shown.rstrip().endswith("finished")
+    assert re.search(r"\r\[0:0\d\]   finished\r\n", shown)
+    assert shown.endswith(" \r")  # the live line is wiped at the end
 
 
 def test_the_campaign_outlives_a_terminal_that_is_gone() -> None:
