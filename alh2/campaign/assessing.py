@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -79,12 +80,26 @@ def assess(campaign: Campaign, iteration: int) -> Assessment:
     verdict: Verdict = judge(campaign.param.converge, measured)
     result = Assessment(**asdict(measured), met=verdict.met, words=verdict.words)
     atomic_write_json(directory / RESULT_FILE, asdict(result))
-    campaign.reporter.message(
-        f"held out: force RMSE {measured.force_rmse_ev_ang:.3f} eV/Å, insertion energy RMSE "
-        f"{1e3 * measured.insertion_rmse_ev:.1f} meV, mean {1e3 * measured.insertion_mean_ev:+.1f} meV"
+    words = errors_in_words(
+        force_rmse_ev_ang=measured.force_rmse_ev_ang,
+        insertion_rmse_ev=measured.insertion_rmse_ev,
+        insertion_mean_ev=measured.insertion_mean_ev,
     )
+    campaign.reporter.message(f"held out: {words}")
     campaign.reporter.message(verdict.words)
     return result
+
+
+def errors_in_words(*, force_rmse_ev_ang: float, insertion_rmse_ev: float, insertion_mean_ev: float) -> str:
+    """Held-out errors as a person reads them; "not measured" for NaN."""
+
+    def shown(value: float, text: str) -> str:
+        return text if math.isfinite(value) else "not measured"
+
+    force = shown(force_rmse_ev_ang, f"{force_rmse_ev_ang:.3f} eV/Å")
+    rmse = shown(insertion_rmse_ev, f"{1e3 * insertion_rmse_ev:.1f} meV")
+    mean = shown(insertion_mean_ev, f"{1e3 * insertion_mean_ev:+.1f} meV")
+    return f"force RMSE {force}, insertion energy RMSE {rmse}, mean {mean}"
 
 
 def load_assessment(path: Path) -> Assessment | None:

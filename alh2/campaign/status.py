@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from alh2.campaign.assessing import load_assessment
+from alh2.campaign.assessing import errors_in_words, load_assessment
 from alh2.campaign.paths import RunPaths
 from alh2.campaign.state import load_state
 from alh2.core.errors import BadInputError
@@ -67,11 +68,15 @@ class CampaignStatus:
         if self.message:
             rows.append(f"message    {self.message}")
         for row in self.iterations:
-            rows.append(
-                f"  iteration {row.iteration}: accurate {100 * row.accurate_fraction:.0f} %, force RMSE "
-                f"{row.force_rmse_ev_ang:.3f} eV/Å, insertion RMSE {1e3 * row.insertion_rmse_ev:.1f} meV, "
-                f"mean {1e3 * row.insertion_mean_ev:+.1f} meV"
+            accurate = (
+                f"{100 * row.accurate_fraction:.0f} %" if math.isfinite(row.accurate_fraction) else "not measured"
             )
+            errors = errors_in_words(
+                force_rmse_ev_ang=row.force_rmse_ev_ang,
+                insertion_rmse_ev=row.insertion_rmse_ev,
+                insertion_mean_ev=row.insertion_mean_ev,
+            )
+            rows.append(f"  iteration {row.iteration}: accurate {accurate}, {errors}")
         return rows
 
 
