@@ -9,7 +9,7 @@ import numpy as np
 
 from alh2.campaign.context import Campaign
 from alh2.campaign.labelling import LabelRequest, host_requests, known_labels, label_frames, store_frames
-from alh2.config.model import AimdSource
+from alh2.config.model import AimdSource, ParamConfig
 from alh2.core.atoms import from_atoms
 from alh2.core.errors import BadInputError, NeedsPersonError
 from alh2.core.frames import Frame, Label, LabelledFrame, Provenance
@@ -99,14 +99,21 @@ def _with_labeler_name(campaign: Campaign, source: AimdSource) -> AimdSource:
 
 
 def choose_hosts(campaign: Campaign) -> list[Frame]:
-    """Host geometries evenly over the AIMD; the built or given host alone where there is no AIMD."""
+    """Host geometries evenly over the AIMD; the built or given host alone where there is no AIMD.
+
+    AIMD hotter than anything the campaign asks about teaches the potential, but its hosts are not the material's:
+    they are used only where nothing else is there.
+    """
     wanted = max(1, campaign.param.bootstrap.host_snapshots)
-    bare: dict[str, Frame] = {}
+    cold: dict[str, Frame] = {}
+    hot: dict[str, Frame] = {}
+    limit_k = highest_temperature_k(campaign.param)
     for labelled in campaign.store.load("train"):
         if labelled.frame.n_host and labelled.frame.host_id == _host_id(campaign):
             host = labelled.frame.bare_host()
-            bare.setdefault(host.digest, host)
-    candidates = list(bare.values())
+            temperature_k = labelled.frame.provenance.temperature_k
+            (hot if temperature_k is not None and temperature_k > limit_k else cold).setdefault(host.digest, host)
+    candidates = list((cold or hot).values())
     if candidates:
         chosen = np.unique(np.linspace(0, len(candidates) - 1, wanted).round().astype(int))
         return [candidates[i] for i in chosen]
@@ -119,6 +126,15 @@ def choose_hosts(campaign: Campaign) -> list[Frame]:
         )
     atoms = build_host(campaign.param.host)
     return [from_atoms(atoms, n_host=len(atoms), host_id=campaign.param.host.id, provenance=Provenance("bootstrap"))]
+
+
+def highest_temperature_k(param: ParamConfig) -> float:
+    """Highest temperature that exploration or production asks about, K; infinite where none is given."""
+    temperatures = [t for job in param.explore.md_jobs for t in job.temperatures_k]
+    temperatures += [t for jobs in param.explore.gcmc_jobs for job in jobs for t in job.temperatures_k]
+    if param.production is not None:
+        temperatures += [param.production.md_temperature_k, param.production.isotherm_temperature_k]
+    return max(temperatures, default=float("inf"))
 
 
 def _host_id(campaign: Campaign) -> str:
