@@ -212,6 +212,7 @@ def finished(base_inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> F
     inputs = Inputs(root / "inputs")
     shutil.copytree(base_inputs.folder, inputs.folder)
     content = copy.deepcopy(PARAM)
+    content["alh2"]["dataset"]["aimd"][0]["files"] = [str(base_inputs.folder / "aimd.extxyz")]
     production = content["alh2"].pop("production")
     inputs.write_param(content)
     workdir = root / "run"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pty
@@ -67,6 +68,16 @@ def test_reused_tasks_do_not_make_the_eta_too_short(monkeypatch: pytest.MonkeyPa
     assert stream.getvalue().splitlines()[-1].endswith("6/10 tasks, about 1:20 left")
 
 
+def _everything(terminal: int) -> str:
+    """All that was written to the other side of a terminal, which is closed by now."""
+    chunks = []
+    with contextlib.suppress(OSError):  # the end of a terminal's output is an error
+        while chunk := os.read(terminal, 65536):
+            chunks.append(chunk)
+    os.close(terminal)
+    return b"".join(chunks).decode()
+
+
 def test_a_terminal_gets_one_live_line_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "58")
     monkeypatch.setattr(progress, "LIVE_EVERY_S", 0.05)
@@ -80,8 +91,7 @@ def test_a_terminal_gets_one_live_line_that_fits(monkeypatch: pytest.MonkeyPatch
         reporter.message("finished")
         reporter.tasks(_progress(10))
         reporter.close()
-        shown = os.read(ours, 65536).decode()
-    os.close(ours)
+    shown = _everything(ours)
     assert shown.count("\n") == 2  # the stage and the message; progress stays in its line
     live = [part for line in shown.split("\n")[1:] for part in line.split("\r") if "tasks" in part]
     assert [f"{done}/10 tasks" in "".join(live) for done in (0, 1, 2, 3, 10)] == [True] * 5

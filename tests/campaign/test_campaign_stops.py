@@ -98,7 +98,7 @@ def test_held_out_sampling_that_fails_is_data(again: Any, run_campaign: Any) -> 
     again.inputs.write_param(content)
     _go_back(again.workdir, "explore", 1)
     folder = again.workdir / "iter.000001" / "01.model_devi"
-    _remove_work(folder, "heldout.*")
+    _remove_work(folder, "heldout.0*")
     (folder / "explored.npz").unlink()
     shutil.rmtree(again.workdir / "iter.000001" / "03.assess")
     ended = run_campaign(again.inputs, again.workdir, fail_in="/heldout.")
