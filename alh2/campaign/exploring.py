@@ -174,26 +174,29 @@ def _gcmc_runs(campaign: Campaign, iteration: int, directory: Path, models: Gcmc
 
 
 def _numbered(jobs: Sequence[GcmcJob]) -> list[tuple[GcmcSpec, int]]:
-    """One spec per temperature, fugacity and initial loading; models and seed are filled in later."""
-    specs = [
-        GcmcSpec(
-            ensemble="grand-canonical",
-            temperature_k=temperature_k,
-            fugacity_bar=fugacity_bar,
-            n_initial=n_initial,
-            n_moves=job.n_moves,
-            n_equilibration=job.n_equilibration,
-            sample_every=job.sample_every,
-            max_samples=MAX_GCMC_SAMPLES,
-            max_loading=job.max_loading,
-            min_distance_ang=0.0,
-            seed=0,
-        )
-        for job in jobs
-        for temperature_k in job.temperatures_k
-        for fugacity_bar in job.fugacities_bar
-        for n_initial in job.n_initial
-    ]
+    """One spec per temperature and (fugacity and initial loading, or fixed loading); models and seed come later."""
+    specs = []
+    for job in jobs:
+        for temperature_k in job.temperatures_k:
+            common = GcmcSpec(
+                ensemble="grand-canonical",
+                temperature_k=temperature_k,
+                fugacity_bar=job.fugacities_bar[0],
+                n_initial=0,
+                n_moves=job.n_moves,
+                n_equilibration=job.n_equilibration,
+                sample_every=job.sample_every,
+                max_samples=MAX_GCMC_SAMPLES,
+                max_loading=job.max_loading,
+                min_distance_ang=0.0,
+                seed=0,
+            )
+            specs += [
+                replace(common, fugacity_bar=fugacity_bar, n_initial=n_initial)
+                for fugacity_bar in job.fugacities_bar
+                for n_initial in job.n_initial
+            ]
+            specs += [replace(common, ensemble="canonical", n_initial=n) for n in job.canonical_loadings]
     return [(spec, index) for index, spec in enumerate(specs)]
 
 

@@ -163,6 +163,7 @@ def _gcmc_job(job: Tree) -> model.GcmcJob:
         n_equilibration=job["n_equilibration"],
         sample_every=job["sample_every"],
         max_loading=job["max_loading"],
+        canonical_loadings=tuple(job["canonical_loadings"]),
     )
 
 

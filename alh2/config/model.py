@@ -130,6 +130,8 @@ class GcmcJob:
     """One entry of ``alh2.gcmc_jobs``: one task per temperature, fugacity and initial loading.
 
     n_moves : trial moves per task; sample_every : moves between stored frames
+    canonical_loadings : also one task at each of these fixed loadings and temperatures, for loadings that the
+    fugacities jump over
     """
 
     temperatures_k: tuple[float, ...]
@@ -139,6 +141,14 @@ class GcmcJob:
     n_equilibration: int
     sample_every: int
     max_loading: int
+    canonical_loadings: tuple[int, ...] = ()
+
+    @property
+    def n_tasks(self) -> int:
+        """Monte Carlo tasks of this job."""
+        return len(self.temperatures_k) * (
+            len(self.fugacities_bar) * len(self.n_initial) + len(self.canonical_loadings)
+        )
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def _iteration(param: ParamConfig, iteration: int) -> PlannedIteration:
     md = explore.md_jobs[min(iteration, len(explore.md_jobs) - 1)]
     gcmc = explore.gcmc_jobs[min(iteration, len(explore.gcmc_jobs) - 1)] if explore.gcmc_jobs else ()
     md_tasks = _starts(param, md) * len(md.temperatures_k)
-    gcmc_tasks = [len(j.temperatures_k) * len(j.fugacities_bar) * len(j.n_initial) for j in gcmc]
+    gcmc_tasks = [job.n_tasks for job in gcmc]
     asked = param.assess
     return PlannedIteration(
         iteration=iteration,

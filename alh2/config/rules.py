@@ -134,6 +134,9 @@ def _check_moves(param: ParamConfig, own: Where) -> None:
             raise (place / "n_equilibration").bad(f"a number < n_moves ({job.n_moves})", job.n_equilibration)
         if max(job.n_initial) > job.max_loading:
             raise (place / "n_initial").bad(f"numbers ≤ max_loading ({job.max_loading})", list(job.n_initial))
+        if not all(0 < n <= job.max_loading for n in job.canonical_loadings):
+            numbers = f"numbers from 1 to max_loading ({job.max_loading})"
+            raise (place / "canonical_loadings").bad(numbers, list(job.canonical_loadings))
     made = param.production
     if made is not None and made.n_equilibration >= made.n_moves:
         raise (own / "production" / "n_equilibration").bad(f"a number < n_moves ({made.n_moves})", made.n_equilibration)

@@ -229,6 +229,13 @@ def _gcmc_jobs() -> Argument:
             field("n_equilibration", int, "Moves before the first sample, of those.", default=0, limits=NOT_NEGATIVE),
             field("sample_every", int, "Moves between stored frames.", default=100, limits=AT_LEAST_ONE),
             field("max_loading", int, "Insertions beyond it are rejected.", unit="H2", limits=AT_LEAST_ONE),
+            field(
+                "canonical_loadings",
+                list[int],
+                "Also Monte Carlo at each of these fixed loadings, for those that the fugacities jump over.",
+                unit="H2",
+                default=[],
+            ),
         ],
         default=[],
         repeat=True,
