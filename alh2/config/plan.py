@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alh2.config.model import MdJob, ParamConfig
+from alh2.config.model import GcmcJob, MdJob, ParamConfig
 from alh2.core.frames import Target
 
 
@@ -23,7 +24,8 @@ class PlannedCommittee:
 class PlannedIteration:
     """Exploration and labels of one iteration; `last` also for those after it up to `max_iterations`.
 
-    label_cap : most frames labelled (per-system cap times systems, GCMC counting as one more), without assessment
+    label_cap : most frames picked: the cap per system (loading) times the loadings that MD starts from and Monte
+    Carlo can reach; bare hosts and the assessment come on top
     assess_labels : labels of held-out insertions (N and N+1)
     """
 
@@ -100,9 +102,17 @@ def _iteration(param: ParamConfig, iteration: int) -> PlannedIteration:
         loadings=tuple(explore.loadings[i] for i in md.sys_idx) if explore.loadings else (),
         gcmc_tasks=sum(gcmc_tasks),
         gcmc_moves=sum(n * j.n_moves for n, j in zip(gcmc_tasks, gcmc, strict=True)),
-        label_cap=param.select.fp_task_max * (len(md.sys_idx) + bool(gcmc)),
+        label_cap=param.select.fp_task_max * _n_loadings(param, md, gcmc),
         assess_labels=2 * len(asked.loadings) * asked.per_loading if asked else 0,
     )
+
+
+def _n_loadings(param: ParamConfig, md: MdJob, gcmc: Sequence[GcmcJob]) -> int:
+    """Loadings that an iteration can visit; systems given by files count each."""
+    if not param.explore.loadings:
+        return len(md.sys_idx) + bool(gcmc)
+    reached = {param.explore.loadings[i] for i in md.sys_idx}
+    return len(reached.union(*(range(job.max_loading + 1) for job in gcmc)))
 
 
 def _starts(param: ParamConfig, job: MdJob) -> int:

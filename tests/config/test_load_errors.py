@@ -51,6 +51,11 @@ MISTAKES: list[tuple[str, Any, str]] = [
         "alh2.gcmc_jobs[0].n_initial: expected numbers ≤ max_loading (16), found [0, 20] (a list)",
     ),
     (
+        "alh2.gcmc_jobs[0].canonical_loadings",
+        [0, 3],
+        "alh2.gcmc_jobs[0].canonical_loadings: expected numbers from 1 to max_loading (16), found [0, 3] (a list)",
+    ),
+    (
         "model_devi_f_trust_lo -> model_devi_f_trustlo",
         None,
         "model_devi_f_trustlo: expected model_devi_f_trust_lo (a number or an object {…} or a list of numbers ≥ 0), found an unknown key; did you mean model_devi_f_trust_lo?",

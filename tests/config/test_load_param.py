@@ -50,6 +50,7 @@ def test_every_section_arrives(campaign: dict[str, Any], write: Callable[..., Pa
     )
     assert param.explore.md_jobs[0] == MdJob((0, 1, 2, 3), (10.0, 77.0), 2000, 0.0005, 50, 0.05)
     assert param.explore.gcmc_jobs == ((GcmcJob((77.0,), (0.05, 0.4), (0, 8), 4000, 0, 100, 16),),)
+    assert param.explore.gcmc_jobs[0][0].n_tasks == 4
     assert param.explore.loadings == (1, 4, 8, 12)
     assert param.explore.mass_amu[-1] == pytest.approx(1.008)
     assert param.bootstrap.label_bare_hosts is True  # because there is an interaction committee
