@@ -197,6 +197,7 @@ def _isotherm(campaign: Campaign) -> list[IsothermPoint]:
             p.n_adsorbed,
             p.n_adsorbed_error,
             p.insertion_acceptance,
+            p.max_loading,
         )
         for p in read_isotherm(campaign.paths.production / "isotherm")
     ]

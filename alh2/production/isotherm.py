@@ -34,6 +34,7 @@ class IsothermResult:
     insertion_acceptance: float
     bond_length_ang: float
     potential: str
+    max_loading: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +122,7 @@ def _point(pressure_bar: float, run: GcmcTask) -> IsothermResult:
         insertion_acceptance=summary.acceptance_insertion,
         bond_length_ang=summary.bond_length_ang,
         potential=summary.potential,
+        max_loading=run.spec.max_loading,
     )
 
 

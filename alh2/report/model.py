@@ -91,7 +91,10 @@ class Rdf:
 
 @dataclass(frozen=True)
 class IsothermPoint:
-    """One pressure of the isotherm, molecules per cell with one standard error."""
+    """One pressure of the isotherm, molecules per cell with one standard error.
+
+    max_loading : insertions beyond it were refused (the largest loading explored); None: no limit
+    """
 
     temperature_k: float
     pressure_bar: float
@@ -100,6 +103,12 @@ class IsothermPoint:
     n_adsorbed: float
     n_adsorbed_error: float
     insertion_acceptance: float
+    max_loading: int | None = None
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether the point lies within one molecule of the limit: it is a lower bound."""
+        return self.max_loading is not None and self.n_adsorbed > self.max_loading - 1
 
 
 @dataclass(frozen=True)

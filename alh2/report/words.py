@@ -276,6 +276,13 @@ def isotherm_words(points: Sequence[IsothermPoint]) -> list[str]:
         f"The lowest insertion acceptance is {100 * rare.insertion_acceptance:.2g} % at {rare.pressure_bar:g} bar, "
         f"{start_words(rare.n_initial)}."
     )
+    capped = [p for p in points if p.is_capped]
+    if capped:
+        text.append(
+            f"{len(capped)} of {len(points)} points lie at the largest loading that was explored "
+            f"({capped[0].max_loading} H₂), beyond which insertions are refused: they are lower bounds. Extend the "
+            "exploration to higher loadings."
+        )
     frozen = sum(p.n_adsorbed_error == 0 for p in points)
     if frozen:
         text.append(

@@ -196,3 +196,12 @@ def test_long_tables_are_folded(report_data: ReportData) -> None:
     quarantine = report_data.quarantine * 31
     section = next(s for s in build_sections(replace(report_data, quarantine=quarantine)) if s.id == "quarantine")
     assert section.tables[0].folded
+
+
+def test_points_at_the_explored_limit_are_lower_bounds() -> None:
+    def point(n: float, limit: int | None) -> IsothermPoint:
+        return IsothermPoint(77.0, 0.1, 0.1, 0, n, 0.1, 0.02, limit)
+
+    text = " ".join(words.isotherm_words([point(15.6, 16), point(14.9, 16), point(15.6, None)]))
+    assert "1 of 3 points lie at the largest loading that was explored (16 H₂)" in text
+    assert "lower bounds" not in " ".join(words.isotherm_words([point(14.9, 16), point(40.0, None)]))
