@@ -27,8 +27,9 @@ BOND_RANGE_ANG = (0.62, 0.92)
 """Loaded H2 keep to this range after the displacements, Å."""
 
 GAS_BOND_RANGE_ANG = (0.65, 0.95)
+GAS_MINIMUM_RANGE_ANG = (0.71, 0.81)
 GAS_PAIR_RANGE_ANG = (1.5, 6.0)
-"""Bond lengths of isolated H2, and distances between the centres of H2 pairs, spread evenly, Å."""
+"""Bond lengths of isolated H2 (all of them, and those near the minimum), and distances of H2 pairs, Å."""
 
 CROWDED_RANGE_ANG = 4.0
 """A crowded molecule's centre is at most this far from some atom, Å."""
@@ -82,7 +83,7 @@ def rattled_frames(config: BootstrapConfig, snapshots: Sequence[Frame], *, rng: 
 
 
 def gas_frames(config: BootstrapConfig, *, rng: np.random.Generator) -> list[Frame]:
-    """Isolated H2 (bond lengths spread over 0.65–0.95 Å) and pairs (2.2–6 Å apart), in a box, randomly oriented."""
+    """Isolated H2 (see `gas_bonds_ang`) and pairs (1.5–6 Å apart), in a box, randomly oriented."""
     cell = np.eye(3) * config.gas_box_ang
     widest = GAS_PAIR_RANGE_ANG[1] if config.gas_pair_frames else GAS_BOND_RANGE_ANG[1]
     if config.gas_frames + config.gas_pair_frames and config.gas_box_ang < 2.0 * widest:
@@ -91,7 +92,7 @@ def gas_frames(config: BootstrapConfig, *, rng: np.random.Generator) -> list[Fra
             action="enlarge the box so that images stay apart",
         )  # fmt: skip
     frames = []
-    for bond in np.linspace(*GAS_BOND_RANGE_ANG, config.gas_frames):
+    for bond in gas_bonds_ang(config.gas_frames):
         positions = _molecule(config.gas_box_ang * rng.random(3), float(bond), rng)
         frames.append(_gas(positions, cell, f"H2 {bond:.3f} Å"))
     for distance in np.linspace(*GAS_PAIR_RANGE_ANG, config.gas_pair_frames):
@@ -100,6 +101,16 @@ def gas_frames(config: BootstrapConfig, *, rng: np.random.Generator) -> list[Fra
         positions = np.concatenate([_molecule(centre, _bond(rng), rng), _molecule(other, _bond(rng), rng)])
         frames.append(_gas(positions, cell, f"H2 pair {distance:.2f} Å"))
     return frames
+
+
+def gas_bonds_ang(count: int) -> np.ndarray:
+    """Bond lengths of isolated H2, (count,), Å: a third over the whole range, the rest near the minimum.
+
+    Every insertion energy contains the energy of the isolated molecule near its minimum: an error there shifts them
+    all, and with them the whole isotherm.
+    """
+    wide = (count + 2) // 3
+    return np.concatenate([np.linspace(*GAS_BOND_RANGE_ANG, wide), np.linspace(*GAS_MINIMUM_RANGE_ANG, count - wide)])
 
 
 def _snapshots(hosts: Sequence[Frame], count: int, host_id: str) -> list[Frame]:
