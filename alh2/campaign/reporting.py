@@ -18,7 +18,7 @@ from alh2.explore.explored_file import load_explored
 from alh2.label.quarantine import read_quarantine
 from alh2.production.isotherm import read_isotherm
 from alh2.production.md import read_md
-from alh2.report.html import write_report
+from alh2.report.html import summary_picture, write_report
 from alh2.report.model import (
     InsertionErrors,
     IsothermPoint,
@@ -35,8 +35,10 @@ from alh2.train.members import members
 
 
 def report(campaign: Campaign, state: CampaignState) -> Path:
-    """Write the page; returns its path."""
-    return write_report(collect(campaign, state), campaign.paths.report)
+    """Write the page and, beside it, ``summary.png`` with its four most telling figures; returns the page's path."""
+    data = collect(campaign, state)
+    summary_picture(data, campaign.paths.report / "summary.png")
+    return write_report(data, campaign.paths.report)
 
 
 def collect(campaign: Campaign, state: CampaignState) -> ReportData:

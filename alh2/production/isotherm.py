@@ -34,7 +34,7 @@ class IsothermResult:
     insertion_acceptance: float
     bond_length_ang: float
     potential: str
-    max_loading: int | None
+    max_loading: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
