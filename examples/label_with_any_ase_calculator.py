@@ -19,7 +19,7 @@ import numpy as np
 
 from alh2.config.model import LabelConfig
 from alh2.core.frames import Frame, Label, LabelledFrame
-from alh2.label.local import label_frames
+from alh2.label.local import LocalRun, label_frames
 from alh2.label.registry import make_labeler
 
 BOX_ANG = 12.0
@@ -57,7 +57,7 @@ def main() -> None:
     host = frames[0].bare_host()  # all frames share one frozen host: one label serves all
     gas = Frame(("H", "H"), frames[0].positions_ang[1:], frames[0].cell_ang, n_host=0)
     with tempfile.TemporaryDirectory() as workdir:
-        *labels, host_label, gas_label = label_frames(labeler, [*frames, host, gas], workdir=Path(workdir))
+        *labels, host_label, gas_label = label_frames(labeler, [*frames, host, gas], LocalRun(Path(workdir)))
     for name, answer in (("host", host_label), ("gas", gas_label), *zip(distances, labels, strict=True)):
         if not isinstance(answer, Label):
             raise SystemExit(f"{name}: no label: {answer.reason}")

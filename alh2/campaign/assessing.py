@@ -66,7 +66,7 @@ def assess(campaign: Campaign, iteration: int) -> Assessment:
             raise NeedsPersonError(
                 f"{job.task.work_dir}: the {job.target} committee could not be evaluated: {outcome.message}"
             )
-    labels = known_labels(campaign.store)
+    labels = known_labels(campaign.store).labels
     done = {job.target: _errors(directory, job, labels) for job in jobs}
     force, _ = done[campaign.force_committee.target]
     _, insertions = done[campaign.engine_committee.target]

@@ -41,7 +41,13 @@ class Campaign:
     @property
     def bench(self) -> LabelBench:
         """Where labels are made."""
-        return LabelBench(self.labeler, self.machine.fp, self.param.label.timeout_s, self.paths.quarantine)
+        return LabelBench(
+            self.labeler,
+            self.machine.fp,
+            self.param.label.timeout_s,
+            self.paths.quarantine,
+            self.param.label.energy_window_ev_per_atom,
+        )
 
     @property
     def engine_committee(self) -> CommitteeConfig:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from alh2.core.frames import Frame, Label
+    from alh2.label.local import LocalRun
     from alh2.label.protocol import Labeler, LabelFailure
 
 
@@ -35,6 +36,7 @@ def label(
     """Label all frames of `files`; exit code 1 if some got no label."""
     from alh2.config.model import LabelConfig
     from alh2.core.errors import BadInputError
+    from alh2.label.local import LocalRun
     from alh2.label.registry import make_labeler
 
     try:
@@ -50,7 +52,8 @@ def label(
     distinct = {frame.digest: frame for _, frame in named}
     if host_label:
         distinct |= {host.digest: host for host in (f.bare_host() for _, f in named if f.n_host)}
-    answers = _label_all(labeler, distinct, jobs=jobs, timeout_s=timeout_s)
+    with tempfile.TemporaryDirectory(prefix="alh2-label-") as workdir:
+        answers = _label_all(labeler, distinct, LocalRun(Path(workdir), jobs, timeout_s))
     labelled, failures = _collect(named, answers, host_label=host_label)
     for line in failures:
         typer.echo(line, err=True)
@@ -91,15 +94,11 @@ def _read_frames(path: Path) -> list[tuple[str, Frame]]:
     return named
 
 
-def _label_all(
-    labeler: Labeler, frames: dict[str, Frame], *, jobs: int, timeout_s: float
-) -> dict[str, Label | LabelFailure]:
+def _label_all(labeler: Labeler, frames: dict[str, Frame], run: LocalRun) -> dict[str, Label | LabelFailure]:
     """Answers by frame digest, each geometry computed once."""
     from alh2.label.local import label_frames
 
-    with tempfile.TemporaryDirectory(prefix="alh2-label-") as workdir:
-        answers = label_frames(labeler, list(frames.values()), workdir=Path(workdir), jobs=jobs, timeout_s=timeout_s)
-    return dict(zip(frames, answers, strict=True))
+    return dict(zip(frames, label_frames(labeler, list(frames.values()), run), strict=True))
 
 
 def _collect(

@@ -78,13 +78,17 @@ def load_machine(path: Path) -> MachineConfig:
                 )
             raw[stage] = raw[stage][0]
     tree = validate(_machine_schema(), raw, where)
-    stages = {name: _stage(tree[name]) for name in ("train", "model_devi", "fp", "gcmc") if name in tree}
+    stages = {
+        name: _stage(tree[name], path.absolute().parent)
+        for name in ("train", "model_devi", "fp", "gcmc")
+        if name in tree
+    }
     if "gcmc" not in stages:
-        stages["gcmc"] = _stage({**tree["model_devi"], "command": GCMC_COMMAND})
+        stages["gcmc"] = _stage({**tree["model_devi"], "command": GCMC_COMMAND}, path.absolute().parent)
     return MachineConfig(path.absolute(), stages["train"], stages["model_devi"], stages["fp"], stages["gcmc"])
 
 
-def _stage(tree: dict[str, Any]) -> StageMachine:
+def _stage(tree: dict[str, Any], folder: Path) -> StageMachine:
     machine, resources = tree["machine"], tree["resources"]
     command = tree["command"]
     return StageMachine(
@@ -92,7 +96,7 @@ def _stage(tree: dict[str, Any]) -> StageMachine:
         resources=resources,
         command=resolve_command(command) if is_local(machine["context_type"]) else command,
         parallel=tree["parallel"] or resources["para_deg"],
-        user_forward_files=tuple(tree["user_forward_files"]),
+        user_forward_files=tuple(str(build.absolute(folder, name)) for name in tree["user_forward_files"]),
         user_backward_files=tuple(tree["user_backward_files"]),
     )
 

@@ -191,11 +191,15 @@ class SelectConfig:
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """``fp_style`` and its parameters; `params` is passed to the labeler of that name."""
+    """``fp_style`` and its parameters; `params` is passed to the labeler of that name.
+
+    energy_window_ev_per_atom : least half width of the window of believed energies, None: not compared
+    """
 
     style: str
     params: dict[str, Any]
     timeout_s: float
+    energy_window_ev_per_atom: float | None = None
 
 
 @dataclass(frozen=True)
@@ -288,7 +292,7 @@ class StageMachine:
     machine, resources : arguments of ``dpdispatcher.Machine.load_from_dict`` / ``Resources.load_from_dict``
     command : the program ("dp", "lmp", "python -m alh2.label.worker", …)
     parallel : tasks at a time on this machine (para_deg for local jobs)
-    user_forward_files, user_backward_files : DP-GEN's keys, files that travel with each task
+    user_forward_files, user_backward_files : DP-GEN's keys, files that travel with each task (absolute paths; names)
     """
 
     machine: dict[str, Any]

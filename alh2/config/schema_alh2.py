@@ -36,7 +36,16 @@ def alh2_section() -> Argument:
                         unit="s",
                         default=3600.0,
                         limits=POSITIVE,
-                    )
+                    ),
+                    field(
+                        "energy_window_ev_per_atom",
+                        [float, None],
+                        "Labels whose energy is further from the median of their composition, and further than 30 "
+                        "robust standard deviations, are not believed (from 5 frames on); null: not compared.",
+                        unit="eV/atom",
+                        default=0.5,
+                        limits=POSITIVE,
+                    ),
                 ],
                 default={},
             ),

@@ -82,6 +82,22 @@ def from_fields(content: Any, kind: type[T], *, where: str) -> T:
         raise BadInputError(where, expected=f"the fields of {kind.__name__}", found=found) from None
 
 
+def link_file(target: Path, link: Path) -> None:
+    """Make `link` a relative symbolic link to `target`, in one step; a link that is right is left alone.
+
+    Raises OSError where `link` is a folder.
+    """
+    words = os.path.relpath(target, link.parent)
+    if link.is_symlink() and os.readlink(link) == words:
+        return
+    tmp = link.with_name(f".{link.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    os.symlink(words, tmp)
+    try:
+        os.replace(tmp, link)
+    finally:
+        tmp.unlink(missing_ok=True)
+
+
 def commit_directory(staged: Path, final: Path) -> None:
     """Rename the finished folder `staged` to `final` after flushing its files and folders.
 

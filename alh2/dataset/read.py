@@ -6,12 +6,7 @@ other formats through dpdata. Energies in eV, forces in eV/Å.
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,16 +17,13 @@ from ase.io.formats import UnknownFileTypeError
 
 from alh2.core.errors import BadInputError
 from alh2.core.units import KB_EV_PER_K
-from alh2.dataset.trajectory import Step, Trajectory
-from alh2.dataset.vasp import read_outcar, read_vasprun
+from alh2.formats.dpdata_files import READ_ERRORS, one_line, read_dpdata
+from alh2.formats.trajectory import Step, Trajectory
+from alh2.formats.vasp import read_outcar, read_vasprun
 
 OUTCAR, VASPRUN, DEEPMD = "vasp/outcar", "vasp/xml", "deepmd/npy"
 _DPDATA_ALIASES = {"outcar": OUTCAR, "vasprun": VASPRUN, "xml": VASPRUN}
-_READ_ERRORS = (
-    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, RuntimeError, EOFError,
-    StopIteration, SyntaxError, ImportError, struct.error, zlib.error, UnknownFileTypeError, ParseError,
-)  # fmt: skip
-"""What readers of other libraries raise on damaged or foreign files."""
+_ASE_ERRORS = (*READ_ERRORS, UnknownFileTypeError, ParseError)
 
 
 def guess_format(path: Path) -> str:
@@ -60,7 +52,7 @@ def read_trajectory(path: Path, *, file_format: str = "auto") -> Trajectory:
     elif chosen == VASPRUN:
         trajectory = read_vasprun(path)
     elif "/" in chosen:
-        trajectory = _read_dpdata(path, chosen)
+        trajectory = read_dpdata(path, chosen)
     else:
         trajectory = _read_ase(path, None if chosen == "ase" else chosen)
     if not trajectory.steps and not trajectory.truncated:
@@ -102,9 +94,9 @@ def _read_ase(path: Path, file_format: str | None) -> Trajectory:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 atoms = next(iterator, None)
-        except _READ_ERRORS as error:
+        except _ASE_ERRORS as error:
             raise BadInputError(
-                where, expected="a frame ASE can read", found=_one_line(error),
+                where, expected="a frame ASE can read", found=one_line(error),
                 action="the file is truncated, damaged or of another format (--format)",
             ) from None  # fmt: skip
         if atoms is None:
@@ -134,38 +126,3 @@ def _ase_step(atoms: Atoms, number: int, where: str) -> Step:
         bool(atoms.info.get("converged", True)),
         temperature,
     )
-
-
-def _read_dpdata(path: Path, file_format: str) -> Trajectory:
-    noise = logging.getLogger().manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import dpdata
-
-            data = dpdata.LabeledSystem(str(path), fmt=file_format).data
-            symbols = tuple(data["atom_names"][t] for t in data["atom_types"])
-            arrays = [np.asarray(data[key], dtype=np.float64) for key in ("coords", "cells", "energies", "forces")]
-    except _READ_ERRORS as error:
-        raise BadInputError(
-            str(path), expected=f"{file_format} with energies and forces", found=_one_line(error),
-            action="the data are incomplete, damaged or of another format (--format)",
-        ) from None  # fmt: skip
-    finally:
-        logging.disable(noise)
-    coords, cells, energies, forces = arrays
-    shape = (len(energies), len(symbols), 3)
-    if coords.shape != shape or forces.shape != shape or cells.shape != (shape[0], 3, 3):
-        raise BadInputError(
-            str(path), expected=f"positions and forces of shape {shape}", found=f"{coords.shape} and {forces.shape}"
-        )
-    return Trajectory(
-        str(path),
-        tuple(Step(i + 1, symbols, coords[i], cells[i], float(energies[i]), forces[i]) for i in range(shape[0])),
-    )
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:160]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

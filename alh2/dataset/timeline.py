@@ -14,7 +14,7 @@ from alh2.core.frames import ATOMS_PER_H2, Frame, Label, LabelledFrame, Provenan
 from alh2.dataset.read import read_trajectory
 from alh2.dataset.series import robust_z
 from alh2.dataset.source import TrajectorySource
-from alh2.dataset.trajectory import Step, Trajectory
+from alh2.formats.trajectory import Step, Trajectory
 from alh2.structure.topology import h2_molecules
 
 CELL_TOLERANCE_ANG = 1e-4

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,13 +19,12 @@ import numpy as np
 
 from alh2.core.files import atomic_write_json, read_json
 from alh2.core.frames import Frame, Label
-from alh2.label.protocol import LabelFailure
+from alh2.label.protocol import LabelFailure, LabelJob
 
 FRAME_FILE = "frame.json"
 LABELER_FILE = "labeler.json"
 LABEL_FILE = "label.json"
 WORKER_MODULE = "alh2.label.worker"
-DEFAULT_COMMAND = f"python -m {WORKER_MODULE}"
 
 
 class LabelError(Exception):
@@ -50,14 +52,18 @@ class WorkerLabeler:
     params: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def worker_module(self) -> str:
-        """Module run in the task folder."""
-        return WORKER_MODULE
+    def n_attempts(self) -> int:
+        """One: the same computation again gives the same answer."""
+        return 1
 
     @property
-    def command(self) -> str:
-        """Default command, run with the task folder as working directory."""
-        return DEFAULT_COMMAND
+    def program(self) -> str:
+        """The running interpreter."""
+        return shlex.quote(sys.executable)
+
+    def command(self, program: str) -> str:
+        """The worker, run by the Python interpreter `program`."""
+        return f"{program} -m {WORKER_MODULE}"
 
     @property
     def input_files(self) -> tuple[str, ...]:
@@ -69,14 +75,16 @@ class WorkerLabeler:
         """Names read by :meth:`collect`."""
         return (LABEL_FILE,)
 
-    def prepare(self, frame: Frame, task_dir: Path) -> None:
-        """Write frame.json and labeler.json into `task_dir`; same frame, same bytes."""
-        atomic_write_json(task_dir / FRAME_FILE, frame_to_json(frame))
-        atomic_write_json(task_dir / LABELER_FILE, {"name": self.name, "style": self.style, "params": self.params})
+    def prepare(self, jobs: Sequence[LabelJob]) -> None:
+        """Write frame.json and labeler.json into each folder; same frame, same bytes."""
+        for job in jobs:
+            atomic_write_json(job.folder / FRAME_FILE, frame_to_json(job.frame))
+            labeler = {"name": self.name, "style": self.style, "params": self.params}
+            atomic_write_json(job.folder / LABELER_FILE, labeler)
 
-    def collect(self, frame: Frame, task_dir: Path) -> Label | LabelFailure:
+    def collect(self, frame: Frame, folder: Path) -> Label | LabelFailure:
         """Label from label.json, or the reason why there is none."""
-        return read_label(task_dir / LABEL_FILE, frame, self.name)
+        return read_label(folder / LABEL_FILE, frame, self.name)
 
 
 def frame_to_json(frame: Frame) -> dict[str, Any]:

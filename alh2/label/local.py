@@ -2,63 +2,102 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from alh2.core.frames import Frame, Label
-from alh2.label.protocol import Labeler, LabelFailure
+from alh2.label.attempts import all_reasons, next_attempt
+from alh2.label.protocol import Labeler, LabelFailure, LabelJob
+
+STDOUT, STDERR = "task.out", "task.err"
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """How labels are computed here.
+
+    workdir : task folders ``task.NNNNNN`` are made in it; jobs : frames at a time; timeout_s : longest time of one
+    program : started by the labeler's command, "" for its own
+    """
+
+    workdir: Path
+    jobs: int = 2
+    timeout_s: float = 3600.0
+    program: str = ""
 
 
 def label_frames(
     labeler: Labeler,
     frames: Sequence[Frame],
+    run: LocalRun,
     *,
-    workdir: Path,
-    jobs: int = 2,
-    timeout_s: float = 3600.0,
     on_done: Callable[[int, Label | LabelFailure], None] | None = None,
 ) -> list[Label | LabelFailure]:
     """Label of each of `frames`, or why there is none, in their order.
 
-    Task folders ``workdir/task.NNNNNN`` are made here; a frame whose task already has a label is not computed again.
+    A frame whose task already has a label is not computed again; a labeler's recipes are tried one after the other.
     `on_done(index, answer)` is called as each frame ends, from a worker thread.
     """
+    jobs = [LabelJob(frame, run.workdir / f"task.{i:06d}") for i, frame in enumerate(frames)]
+    known = [labeler.collect(job.frame, job.folder) for job in jobs]
+    todo = [job for job, answer in zip(jobs, known, strict=True) if isinstance(answer, LabelFailure)]
+    for job in todo:
+        job.folder.mkdir(parents=True, exist_ok=True)
+    if todo:
+        labeler.prepare(todo)
 
     def one(index: int) -> Label | LabelFailure:
-        task_dir = workdir / f"task.{index:06d}"
-        answer = labeler.collect(frames[index], task_dir)
+        answer = known[index]
         if isinstance(answer, LabelFailure):
-            answer = _compute(labeler, frames[index], task_dir, timeout_s)
+            answer = _all_attempts(labeler, jobs[index], run)
         if on_done is not None:
             on_done(index, answer)
         return answer
 
-    with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
+    with ThreadPoolExecutor(max_workers=max(1, run.jobs)) as pool:
         return list(pool.map(one, range(len(frames))))
 
 
-def _compute(labeler: Labeler, frame: Frame, task_dir: Path, timeout_s: float) -> Label | LabelFailure:
+def _all_attempts(labeler: Labeler, job: LabelJob, run: LocalRun) -> Label | LabelFailure:
+    """Run a prepared task, and again with the next recipe while it fails and there is one."""
+    while True:
+        answer = _compute(labeler, job, run)
+        if isinstance(answer, Label):
+            return answer
+        if not next_attempt(job.folder, answer.reason, labeler.n_attempts):
+            return LabelFailure(all_reasons(job.folder, answer.reason))
+        labeler.prepare([job])
+
+
+def _compute(labeler: Labeler, job: LabelJob, run: LocalRun) -> Label | LabelFailure:
     """Run one task as a subprocess; a crash or a timeout is a LabelFailure."""
-    task_dir.mkdir(parents=True, exist_ok=True)
     for name in labeler.output_files:
-        (task_dir / name).unlink(missing_ok=True)
-    labeler.prepare(frame, task_dir)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", labeler.worker_module],
-            cwd=task_dir,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
+        (job.folder / name).unlink(missing_ok=True)
+    command = labeler.command(run.program or labeler.program)
+    with open(job.folder / STDOUT, "wb") as out, open(job.folder / STDERR, "wb") as err:
+        process = subprocess.Popen(
+            ["sh", "-c", command],
+            cwd=job.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
         )
-    except subprocess.TimeoutExpired:
-        return LabelFailure(f"no answer after {timeout_s:g} s")
-    answer = labeler.collect(frame, task_dir)
-    if isinstance(answer, LabelFailure) and done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        return LabelFailure(f"worker ended with code {done.returncode}: {last}")
+        try:
+            code = process.wait(run.timeout_s)
+        except subprocess.TimeoutExpired:
+            return LabelFailure(f"no answer after {run.timeout_s:g} s")
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    answer = labeler.collect(job.frame, job.folder)
+    if isinstance(answer, LabelFailure) and code != 0:
+        said = (job.folder / STDERR).read_text(errors="replace").strip().splitlines()
+        return LabelFailure(f"the program ended with code {code}: {said[-1] if said else 'no message'}")
     return answer

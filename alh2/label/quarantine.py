@@ -33,18 +33,19 @@ class QuarantineEntry:
 
 
 def append_quarantine(path: Path, entries: Iterable[QuarantineEntry]) -> int:
-    """Add `entries` whose (digest, task) is not there yet; returns how many were added. Repeating is harmless."""
-    known = read_quarantine(path)
-    seen = {(entry.digest, entry.task) for entry in known}
-    added = []
+    """Add `entries`, or put them in the place of those of the same (digest, task); returns how many were new.
+
+    Repeating is harmless: an entry that is there with the same reason stays as it is.
+    """
+    known = {(entry.digest, entry.task): entry for entry in read_quarantine(path)}
+    before = dict(known)
     for entry in entries:
-        if (entry.digest, entry.task) not in seen:
-            seen.add((entry.digest, entry.task))
-            added.append(entry)
-    if added:
-        lines = [json.dumps(asdict(entry), sort_keys=True) for entry in (*known, *added)]
-        atomic_write_text(path, "\n".join(lines) + "\n")
-    return len(added)
+        key = (entry.digest, entry.task)
+        if key not in known or (known[key].reason, known[key].final) != (entry.reason, entry.final):
+            known[key] = entry
+    if known != before:
+        atomic_write_text(path, _text(known.values()))
+    return len(known) - len(before)
 
 
 def release_quarantine(path: Path, digests: set[str]) -> int:
@@ -52,7 +53,7 @@ def release_quarantine(path: Path, digests: set[str]) -> int:
     known = read_quarantine(path)
     kept = [entry for entry in known if entry.digest not in digests]
     if len(kept) < len(known):
-        atomic_write_text(path, "".join(json.dumps(asdict(entry), sort_keys=True) + "\n" for entry in kept))
+        atomic_write_text(path, _text(kept))
     return len(known) - len(kept)
 
 
@@ -69,3 +70,7 @@ def read_quarantine(path: Path) -> list[QuarantineEntry]:
         except (ValueError, TypeError):
             continue
     return entries
+
+
+def _text(entries: Iterable[QuarantineEntry]) -> str:
+    return "".join(json.dumps(asdict(entry), sort_keys=True) + "\n" for entry in entries)

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alh2.campaign.labelling import LabelBench, LabelRequest, host_requests, label_frames, store_frames
+from alh2.campaign.labelling import (
+    NOTHING_KNOWN,
+    Known,
+    LabelBench,
+    LabelRequest,
+    host_requests,
+    label_frames,
+    store_frames,
+)
 from alh2.campaign.loop import forget_failures
 from alh2.config.load import load_machine
 from alh2.core.frames import Frame, Label, LabelledFrame, Provenance
@@ -53,7 +61,9 @@ def test_equal_and_known_frames_are_not_computed(bench: Bench, node: Frame, tmp_
     first, second, known = _frames(node, 3)
     label = Label(-1.0, np.zeros((30, 3)), "reference-pes")
     requests = [*_requests([first, second, known]), LabelRequest("host.again", first)]
-    answers = label_frames(requests, bench(), directory=tmp_path / "fp", known={known.digest: label}, name="x")
+    answers = label_frames(
+        requests, bench(), directory=tmp_path / "fp", known=Known({known.digest: label}, {}), name="x"
+    )
     assert set(answers.labels) == {first.digest, second.digest, known.digest}
     assert answers.labels[known.digest] is label
     assert answers.n_computed == 2
@@ -68,7 +78,9 @@ def test_a_refused_geometry_is_quarantined_for_good_and_the_rest_goes_on(
     foreign = replace(bad, symbols=(*bad.symbols[1:], bad.symbols[0]))  # the springs belong to another host
     place = bench()
     for _ in range(2):
-        answers = label_frames(_requests([good, foreign]), place, directory=tmp_path / "fp", known={}, name="x")
+        answers = label_frames(
+            _requests([good, foreign]), place, directory=tmp_path / "fp", known=NOTHING_KNOWN, name="x"
+        )
         assert set(answers.labels) == {good.digest}
         (entry,) = read_quarantine(place.quarantine)
         assert entry.final
@@ -82,7 +94,7 @@ def test_a_refused_geometry_is_quarantined_for_good_and_the_rest_goes_on(
 def test_a_task_that_crashes_once_is_run_again(bench: Bench, node: Frame, tmp_path: Path) -> None:
     place = bench("[ -e tried ] || { touch tried; exit 1; }")
     (frame,) = _frames(node, 1)
-    answers = label_frames(_requests([frame]), place, directory=tmp_path / "fp", known={}, name="x")
+    answers = label_frames(_requests([frame]), place, directory=tmp_path / "fp", known=NOTHING_KNOWN, name="x")
     assert set(answers.labels) == {frame.digest}
     assert read_quarantine(place.quarantine) == []
 
@@ -91,17 +103,17 @@ def test_a_task_out_of_time_is_quarantined_until_it_goes_well(bench: Bench, node
     place = bench("[ -e patience ] || exec sleep 60", timeout_s=1.0)
     (frame,) = _frames(node, 1)
     directory = tmp_path / "fp"
-    answers = label_frames(_requests([frame]), place, directory=directory, known={}, name="x")
+    answers = label_frames(_requests([frame]), place, directory=directory, known=NOTHING_KNOWN, name="x")
     assert answers.labels == {}
     (entry,) = read_quarantine(place.quarantine)
     assert not entry.final
     assert entry.reason.startswith("timeout: ended after its time limit of 1 s")
     (directory / "task.000.000000" / "patience").touch()
-    again = label_frames(_requests([frame]), place, directory=directory, known={}, name="x")
+    again = label_frames(_requests([frame]), place, directory=directory, known=NOTHING_KNOWN, name="x")
     assert again.labels == {}  # a repeat alone changes nothing …
     assert forget_failures(directory) == 1
     longer = replace(place, timeout_s=60.0)
-    third = label_frames(_requests([frame]), longer, directory=directory, known={}, name="x")
+    third = label_frames(_requests([frame]), longer, directory=directory, known=NOTHING_KNOWN, name="x")
     assert set(third.labels) == {frame.digest}  # … after a stop for a person it does
     assert read_quarantine(place.quarantine) == []
 

@@ -37,7 +37,9 @@ def test_dpdispatcher_takes_what_is_loaded(tmp_path: Path) -> None:
     assert type(machine).__name__ == "Shell"
 
 
-def test_a_dpgen_file_with_lists_of_one(stock_stage: dict[str, Any], write: Callable[..., Path]) -> None:
+def test_a_dpgen_file_with_lists_of_one(
+    stock_stage: dict[str, Any], write: Callable[..., Path], tmp_path: Path
+) -> None:
     tree = {"api_version": "1.0", "deepmd_version": "2.1.5"}
     tree.update({name: [copy.deepcopy(stock_stage)] for name in ("train", "model_devi", "fp")})
     machine = load_machine(write(tree, "machine.json"))
@@ -45,7 +47,7 @@ def test_a_dpgen_file_with_lists_of_one(stock_stage: dict[str, Any], write: Call
     assert machine.fp.machine["remote_profile"]["hostname"] == "cluster.example.org"
     assert machine.fp.resources["group_size"] == 10
     assert machine.fp.parallel == 1
-    assert machine.fp.user_forward_files == ("vdw_kernel.bindat",)
+    assert machine.fp.user_forward_files == (str(tmp_path / "vdw_kernel.bindat"),)
     assert machine.gcmc.command == "python" and machine.gcmc.machine == machine.model_devi.machine
 
 

@@ -17,7 +17,7 @@ from alh2.config.model import LabelConfig
 from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame, Label
 from alh2.label import registry, worker
-from alh2.label.protocol import LabelFailure
+from alh2.label.protocol import LabelFailure, LabelJob
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE, REGISTRY_LINE, SCHEMA_LINE = re.findall(
@@ -51,7 +51,7 @@ def frame(distance_ang: float) -> Frame:
 def label_of(one: Frame, folder: Path, params: dict[str, float]) -> Label | LabelFailure:
     labeler = registry.make_labeler(LabelConfig("soft_spheres", params, 60.0), type_map=("Al", "H"))
     folder.mkdir()
-    labeler.prepare(one, folder)
+    labeler.prepare([LabelJob(one, folder)])
     assert worker.run_task(folder) == 0
     return labeler.collect(one, folder)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from alh2.config.model import LabelConfig
 from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame, Label
+from alh2.label.protocol import LabelJob
 from alh2.label.registry import DPGEN_STYLES, STYLES, make_labeler
 
 EXAMPLE_PARAMS = {
@@ -26,11 +26,10 @@ def test_every_labeler_prepares_runs_and_collects(style, tmp_path, h2_frame):
     pair = Frame(
         ("H",) * 4, np.vstack([h2_frame.positions_ang, h2_frame.positions_ang + [3.2, 0, 0]]), h2_frame.cell_ang, 0
     )
-    labeler.prepare(pair, tmp_path)
-    assert labeler.command == f"python -m {labeler.worker_module}"
-    done = subprocess.run(
-        [sys.executable, "-m", labeler.worker_module], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    labeler.prepare([LabelJob(pair, tmp_path)])
+    assert labeler.command("python") == "python -m alh2.label.worker"
+    command = labeler.command(labeler.program)
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert {path.name for path in tmp_path.iterdir()} == {*labeler.input_files, *labeler.output_files}
     label = labeler.collect(pair, tmp_path)

@@ -14,7 +14,8 @@ from alh2.config.model import LabelConfig
 from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame, Label
 from alh2.label import xtb
-from alh2.label.protocol import LabelFailure
+from alh2.label.files import WORKER_MODULE
+from alh2.label.protocol import LabelFailure, LabelJob
 from alh2.label.registry import make_labeler
 
 NODE_TYPES = ("Al", "C", "H", "O")
@@ -26,7 +27,7 @@ def labeler_of(**params):
 
 def run_worker(labeler, task_dir):
     return subprocess.run(
-        [sys.executable, "-m", labeler.worker_module], cwd=task_dir, capture_output=True, text=True, check=False
+        [sys.executable, "-m", WORKER_MODULE], cwd=task_dir, capture_output=True, text=True, check=False
     )
 
 
@@ -54,7 +55,7 @@ def test_forces_are_the_derivative_of_the_energy(loaded_node):
 def test_worker_process_returns_the_label_with_full_precision(tmp_path, loaded_node):
     labeler = labeler_of()
     frame = loaded_node[1].frame
-    labeler.prepare(frame, tmp_path)
+    labeler.prepare([LabelJob(frame, tmp_path)])
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(labeler.input_files)
     done = run_worker(labeler, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -69,7 +70,7 @@ def test_worker_process_returns_the_label_with_full_precision(tmp_path, loaded_n
 def test_same_frame_gives_the_same_input_bytes(tmp_path, loaded_node):
     labeler = labeler_of()
     for name in ("a", "b"):
-        labeler.prepare(loaded_node[0].frame, tmp_path / name)
+        labeler.prepare([LabelJob(loaded_node[0].frame, tmp_path / name)])
     for name in labeler.input_files:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -77,7 +78,7 @@ def test_same_frame_gives_the_same_input_bytes(tmp_path, loaded_node):
 def test_unconverged_scf_is_a_failure_with_its_message(tmp_path, loaded_node):
     labeler = labeler_of(max_iterations=3)
     frame = loaded_node[0].frame
-    labeler.prepare(frame, tmp_path)
+    labeler.prepare([LabelJob(frame, tmp_path)])
     assert run_worker(labeler, tmp_path).returncode == 0
     answer = labeler.collect(frame, tmp_path)
     assert isinstance(answer, LabelFailure)
@@ -87,7 +88,7 @@ def test_unconverged_scf_is_a_failure_with_its_message(tmp_path, loaded_node):
 def test_coincident_atoms_are_a_failure(tmp_path, h2_frame):
     labeler = labeler_of()
     frame = Frame(("H", "H"), np.full((2, 3), 5.0), h2_frame.cell_ang, 0)
-    labeler.prepare(frame, tmp_path)
+    labeler.prepare([LabelJob(frame, tmp_path)])
     assert run_worker(labeler, tmp_path).returncode == 0
     answer = labeler.collect(frame, tmp_path)
     assert answer == LabelFailure("atoms 0 and 1 are 0.000 Å apart")
@@ -116,7 +117,7 @@ def test_collect_explains_missing_torn_foreign_and_nonfinite_labels(tmp_path, h2
 
 def test_worker_imports_nothing_heavy_and_starts_fast(tmp_path, h2_frame):
     labeler = labeler_of()
-    labeler.prepare(h2_frame, tmp_path)
+    labeler.prepare([LabelJob(h2_frame, tmp_path)])
     code = (
         "import sys; from pathlib import Path; from alh2.label.worker import run_task; run_task(Path('.'));"
         "print([m for m in ('ase', 'scipy', 'tensorflow', 'typer', 'dpdata', 'pandas') if m in sys.modules])"

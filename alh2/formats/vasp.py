@@ -18,7 +18,7 @@ import numpy as np
 
 from alh2.core.errors import BadInputError
 from alh2.core.units import KB_EV_PER_K
-from alh2.dataset.trajectory import Step, Trajectory
+from alh2.formats.trajectory import Step, Trajectory
 
 _NELM = re.compile(r"NELM\s*=\s*(\d+)")
 _ITERATION = re.compile(r"Iteration\s*(\d+)\(\s*(\d+)\)")

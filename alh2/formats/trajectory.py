@@ -32,9 +32,11 @@ class Trajectory:
 
     dt_fs : time between steps where the file says so (VASP MD: POTIM), else None
     truncated : what is missing at the end of the file, "" where it is whole
+    periodic : False for molecules in no cell (the cell is then a reader's invention)
     """
 
     file: str
     steps: tuple[Step, ...]
     dt_fs: float | None = None
     truncated: str = ""
+    periodic: bool = True

@@ -1,0 +1,1 @@
+"""Output files of first-principles codes, read step by step."""
