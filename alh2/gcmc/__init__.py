@@ -1,21 +1,26 @@
 """Grand-canonical Monte Carlo; knows nothing of campaigns."""
 
 from alh2.core.statistics import Estimate, mean_and_error
-from alh2.gcmc.errors import UntrustworthyEnergyError
+from alh2.gcmc.errors import InterruptedRunError, UntrustworthyEnergyError
 from alh2.gcmc.fugacity import fugacity_bar
 from alh2.gcmc.molecule import RigidMolecule
+from alh2.gcmc.restart import RestartSettings
 from alh2.gcmc.result import GcmcFrame, GcmcResult, MoveAcceptance
 from alh2.gcmc.settings import GcmcSettings, MoveWeights
 from alh2.gcmc.simulation import simulate
+from alh2.gcmc.trajectory import TrajectorySettings
 
 __all__ = [
     "Estimate",
     "GcmcFrame",
     "GcmcResult",
     "GcmcSettings",
+    "InterruptedRunError",
     "MoveAcceptance",
     "MoveWeights",
+    "RestartSettings",
     "RigidMolecule",
+    "TrajectorySettings",
     "UntrustworthyEnergyError",
     "fugacity_bar",
     "mean_and_error",

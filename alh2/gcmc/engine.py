@@ -73,11 +73,13 @@ class SizeAdaptation:
     """Steers move sizes towards half of the moves being accepted; for equilibration only.
 
     (A size that follows the chain's history is not a Markov chain with a known distribution.)
+
+    seen : (evaluated, accepted) of each move at its last change of size
     """
 
     def __init__(self, walker: Walker, longest_ang: float) -> None:
         self._longest_translation = 0.5 * longest_ang
-        self._seen = [(c.evaluated, c.accepted) for c in walker.counts]
+        self.seen = [(c.evaluated, c.accepted) for c in walker.counts]
 
     def update(self, walker: Walker) -> None:
         """Change each size for which at least 50 moves were tried since its last change."""
@@ -87,11 +89,11 @@ class SizeAdaptation:
         walker.rotation_rad = min(walker.rotation_rad * self._factor(walker, _ROTATION), math.pi)
 
     def _factor(self, walker: Walker, index: int) -> float:
-        count, (evaluated, accepted) = walker.counts[index], self._seen[index]
+        count, (evaluated, accepted) = walker.counts[index], self.seen[index]
         tried = count.evaluated - evaluated
         if tried < _ADAPT_AFTER:
             return 1.0
-        self._seen[index] = (count.evaluated, count.accepted)
+        self.seen[index] = (count.evaluated, count.accepted)
         return min(1.5, max(0.5, (count.accepted - accepted) / tried / 0.5))
 
 

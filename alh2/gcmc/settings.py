@@ -9,6 +9,8 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 
 from alh2.core.errors import BadInputError
+from alh2.gcmc.restart import RestartSettings
+from alh2.gcmc.trajectory import TrajectorySettings
 
 Progress = Callable[[int, int, int], None]
 """Called with (moves done, moves in all with equilibration, molecules now)."""
@@ -67,6 +69,8 @@ class GcmcSettings:
     self_check_every : moves between comparisons of the running energy with a fresh one, also done at the end; 0: off
     self_check_tolerance_ev : largest difference allowed there, eV
     progress : called about a hundred times in a run
+    restart : restart file, from which a stopped run continues; None: none
+    trajectory : file to which configurations are written as the run goes on; None: none
     """
 
     move_weights: MoveWeights = MoveWeights()
@@ -81,6 +85,8 @@ class GcmcSettings:
     self_check_every: int = 10_000
     self_check_tolerance_ev: float = 1e-6
     progress: Progress | None = None
+    restart: RestartSettings | None = None
+    trajectory: TrajectorySettings | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "move_weights", MoveWeights.of(self.move_weights))

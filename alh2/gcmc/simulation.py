@@ -15,8 +15,10 @@ from alh2.core.units import BAR_IN_EV_PER_ANG3, beta_per_ev
 from alh2.gcmc.geometry import Contacts, PeriodicCell
 from alh2.gcmc.molecule import RigidMolecule
 from alh2.gcmc.moves import Ensemble
+from alh2.gcmc.restart import describe_settings
 from alh2.gcmc.result import GcmcResult, MoveAcceptance
-from alh2.gcmc.run import Run, finite_energy_ev
+from alh2.gcmc.run import Run, finite_energy_ev, run_inputs
+from alh2.gcmc.schedule import Schedule
 from alh2.gcmc.settings import GcmcSettings
 from alh2.gcmc.walker import MOVE_NAMES
 from alh2.potential.protocol import Potential
@@ -57,8 +59,8 @@ def simulate(
         Fields of GcmcSettings, e.g. ``move_weights={"insertion": 50, "deletion": 50}``, ``n_equilibration=1000``,
         ``sample_every=5``; they take precedence over `settings`.
 
-    Raises BadInputError for inputs that make no sense and UntrustworthyEnergyError where the potential's energies
-    are NaN or do not add up.
+    Raises BadInputError for inputs that make no sense, UntrustworthyEnergyError where the potential's energies
+    are NaN or do not add up, and InterruptedRunError where a run with a restart file was asked to stop.
     """
     unknown = sorted(set(options) - {field.name for field in fields(GcmcSettings)})
     if unknown:
@@ -75,10 +77,36 @@ def simulate(
     )
     ensemble = _ensemble(framework, molecule, chosen, temperature_k, fugacity_bar, gas_ev)
     run = Run(framework, molecule, potential, ensemble, chosen, seed)
-    run.place(n_initial)
-    run.equilibrate(n_equilibration, n_moves)
-    run.measure(n_moves)
+    schedule = _schedule(chosen, n_equilibration, n_moves)
+    conditions = {"temperature_k": temperature_k, "fugacity_bar": fugacity_bar, "seed": seed, "n_random": n_initial}
+    inputs = _inputs(framework, molecule, chosen, schedule, conditions)
+    run.begin(schedule, n_initial, inputs)
+    run.go()
     return _result(run, framework, temperature_k, fugacity_bar, seed)
+
+
+def _schedule(options: GcmcSettings, n_equilibration: int, n_moves: int) -> Schedule:
+    return Schedule(
+        n_equilibration=int(n_equilibration),
+        n_measured=int(n_moves),
+        sample_every=options.sample_every,
+        trajectory_every=options.trajectory.every if options.trajectory else 0,
+        self_check_every=options.self_check_every,
+        restart_every=options.restart.every if options.restart else 0,
+        reports=options.progress is not None,
+    )
+
+
+def _inputs(
+    framework: Atoms, molecule: RigidMolecule, options: GcmcSettings, schedule: Schedule, conditions: dict[str, float]
+) -> dict[str, str]:
+    """All that decides the numbers of a run, as text."""
+    if options.restart is None:
+        return {}
+    told = describe_settings(options, leave_out=("progress", "restart", "trajectory", "n_equilibration"))
+    lengths = describe_settings(schedule, leave_out=("reports",))
+    identity = {"identity": options.restart.identity}
+    return run_inputs(framework, molecule, **{**conditions, **lengths, **told, **identity})
 
 
 def _result(run: Run, framework: Atoms, temperature_k: float, fugacity_bar: float, seed: int) -> GcmcResult:
@@ -90,8 +118,8 @@ def _result(run: Run, framework: Atoms, temperature_k: float, fugacity_bar: floa
         fugacity_bar=float(fugacity_bar),
         seed=int(seed),
         n_initial=run.n_initial,
-        n_moves=run.n_measured,
-        n_equilibration=run.n_total - run.n_measured,
+        n_moves=run.schedule.n_measured,
+        n_equilibration=run.schedule.n_equilibration,
         sample_every=options.sample_every,
         move_weights=options.move_weights,
         max_molecules=options.max_molecules,

@@ -146,7 +146,6 @@ class IncrementalSession:
         self._atoms.types[:n] = types
         self._atoms.types[n : self._n_atoms] = np.tile(self._molecule_types, len(guests))
         self._trial: _Trial | None = None
-        self._accepted = 0
         self.last_drift_ev = 0.0
         self._start()
 
@@ -188,6 +187,7 @@ class IncrementalSession:
 
     def _start(self) -> None:
         self._trial = None
+        self._accepted = 0
         types = self._atoms.types
         for first in range(0, self._n_atoms, CENTRES_AT_ONCE):
             last = min(first + CENTRES_AT_ONCE, self._n_atoms)

@@ -14,9 +14,9 @@ from hypothesis.extra.numpy import arrays
 
 from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame
+from alh2.core.lammps_cell import lammps_cell
 from alh2.explore.lammps import (
     NvtRun,
-    lammps_cell,
     nvt_input,
     read_deviation,
     read_trajectory,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,3 +95,27 @@ class IndependentSession:
 def independent() -> type[IndependentPotential]:
     """The class of potentials without interactions between molecules (but for a hard core)."""
     return IndependentPotential
+
+
+def write_random_model(path: Path, types: tuple[str, ...]) -> Path:
+    """A small `se_e2_a` model of random weights as DeePMD's `.dp`; 40 neighbours of each type."""
+    from deepmd.dpmodel.model.model import get_model
+    from deepmd.dpmodel.utils.serialization import save_dp_model
+
+    descriptor = {"type": "se_e2_a", "rcut": 3.0, "rcut_smth": 1.0, "sel": [40] * len(types), "neuron": [2, 4]}
+    fitting = {"neuron": [4, 4], "seed": 1}
+    model = get_model(
+        {
+            "type_map": list(types),
+            "descriptor": descriptor | {"axis_neuron": 2, "seed": 1},
+            "fitting_net": fitting,
+        }
+    )
+    save_dp_model(str(path), {"backend": "NumPy", "model": model.serialize(), "model_def_script": {}})
+    return path
+
+
+@pytest.fixture(scope="session")
+def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of random weights for Al, O and H with a cutoff of 3 Å."""
+    return write_random_model(tmp_path_factory.mktemp("random") / "model.dp", ("Al", "O", "H"))
