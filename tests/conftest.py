@@ -130,7 +130,7 @@ def trained_committee(
         write_deepmd(train_dir / "data.total" / "node.06", loaded_frames),
         write_deepmd(train_dir / "data.total" / "node.00", empty_frames),
     )
-    plan = TrainingPlan(train_dir, 0, (committee_config(),), (data,), None, TYPE_MAP, 7)
+    plan = TrainingPlan(train_dir, 0, (committee_config(),), (data,), (None,), None, TYPE_MAP, 7)
     return TrainedCommittee(plan, tuple(train_committees(plan, machine("dp"))))
 
 

@@ -133,12 +133,16 @@ def _evaluation(campaign: Campaign, iteration: int, committee: CommitteeConfig) 
     work_dir = campaign.paths.assess(iteration) / f"evaluate.{target}"
     work_dir.mkdir(parents=True, exist_ok=True)
     save_frames(work_dir / "frames.npz", [f.frame for f in valid] + frames_of(insertions))
-    graphs = [os.path.relpath(m.graph, work_dir) for m in campaign.members(committee, iteration)]
+    committee_members = campaign.members(committee, iteration)
+    graphs = [os.path.relpath(m.graph, work_dir) for m in committee_members]
+    under = committee_members[0].pair_baseline
+    pairs = [os.path.relpath(under, work_dir)] if under.exists() else []
+    option = f"--pair-baseline {pairs[0]} " if pairs else ""
     task = Task(
         work_dir=work_dir,
         command=f"{campaign.machine.gcmc.command} -m alh2.potential.evaluate --models {' '.join(graphs)} "
-        "--frames frames.npz --output evaluation.npz",
-        inputs=("frames.npz", *graphs),
+        f"{option}--frames frames.npz --output evaluation.npz",
+        inputs=("frames.npz", *graphs, *pairs),
         outputs=("evaluation.npz",),
         timeout_s=EVALUATE_TIMEOUT_S,
         label=f"evaluate {target} committee",

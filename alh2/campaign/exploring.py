@@ -52,6 +52,9 @@ def link_models(campaign: Campaign, iteration: int, directory: Path) -> GcmcMode
     }
     first = campaign.members(engine, iteration)[0]
     graphs[f"engine.{engine.target}.dp"] = first.engine
+    under = f"engine.{engine.target}.pair_baseline.json"
+    if first.pair_baseline.exists():
+        graphs[under] = first.pair_baseline
     for name, target in graphs.items():
         link = directory / name
         temporary = directory / f".{name}.tmp"
@@ -63,6 +66,7 @@ def link_models(campaign: Campaign, iteration: int, directory: Path) -> GcmcMode
         engine=directory / f"engine.{engine.target}.dp",
         force=tuple(directory / m.graph.name for m in campaign.members(force, iteration)),
         insertion=tuple(directory / m.graph.name for m in campaign.members(interaction or force, iteration)),
+        pair_baseline=directory / under if under in graphs else None,
     )
 
 
@@ -248,7 +252,7 @@ def _heldout_runs(campaign: Campaign, iteration: int, directory: Path, models: G
                 directory / f"heldout.{index:06d}",
                 spec,
                 start,
-                models=GcmcModels(models.engine, (), ()),
+                models=replace(models, force=(), insertion=()),
                 base_dir=directory,
                 command=campaign.machine.gcmc.command,
             )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from alh2.campaign.context import Campaign
 from alh2.campaign.exploring import gas_bond_length_ang, link_models, md_setting
 from alh2.config.rules import max_explored_loading
 from alh2.core.atoms import from_atoms, to_atoms
 from alh2.core.frames import Frame, Provenance
 from alh2.core.random_streams import seed_for, stream
-from alh2.explore.gcmc import GcmcModels
 from alh2.production.isotherm import IsothermSetting, run_isotherm
 from alh2.production.md import run_md
 from alh2.structure.loading import load_h2
@@ -38,12 +39,12 @@ def produce(campaign: Campaign, iteration: int) -> None:
     )
     isotherm_dir = campaign.paths.production / "isotherm"
     isotherm_dir.mkdir(parents=True, exist_ok=True)
-    engine = link_models(campaign, iteration, isotherm_dir).engine
+    models = link_models(campaign, iteration, isotherm_dir)
     points = run_isotherm(
         config,
         IsothermSetting(
             directory=isotherm_dir,
-            models=GcmcModels(engine, (), ()),
+            models=replace(models, force=(), insertion=()),
             starts=tuple(_on_last_host(campaign, n) for n in config.n_initial),
             min_distance_ang=campaign.param.select.min_distance_ang,
             max_loading=max_explored_loading(campaign.param),

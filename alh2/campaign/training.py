@@ -6,6 +6,7 @@ from alh2.campaign.context import Campaign
 from alh2.dataset.checks import check_sel
 from alh2.dataset.export import export_systems
 from alh2.train.committee import TrainingPlan, train_committees
+from alh2.train.pair_fit import pair_baseline
 
 
 def train(campaign: Campaign, iteration: int) -> None:
@@ -17,7 +18,8 @@ def train(campaign: Campaign, iteration: int) -> None:
     train_dir.mkdir(parents=True, exist_ok=True)
     usable = [f for f in campaign.store.load("train") if f.frame.provenance.iteration < iteration]
     frames = [labelled.frame for labelled in usable]
-    data = []
+    previous = campaign.paths.train(iteration - 1) if iteration > 0 else None
+    data, baselines = [], []
     for committee in campaign.param.committees:
         descriptor = committee.training_param["model"]["descriptor"]
         check_sel(
@@ -27,14 +29,17 @@ def train(campaign: Campaign, iteration: int) -> None:
             type_map=campaign.param.type_map,
             where=f"{campaign.param.source}: training sel of the {committee.target} committee",
         )
+        baseline = pair_baseline(committee, usable, iteration=iteration, previous_train_dir=previous)
+        learned = usable if baseline is None else [baseline.subtracted(f) for f in usable]
         exported = train_dir / f"data.{committee.target}"
-        data.append(tuple(export_systems(usable, exported, target=committee.target, type_map=campaign.param.type_map)))
-    previous = campaign.paths.train(iteration - 1) if iteration > 0 else None
+        data.append(tuple(export_systems(learned, exported, target=committee.target, type_map=campaign.param.type_map)))
+        baselines.append(baseline)
     plan = TrainingPlan(
         train_dir=train_dir,
         iteration=iteration,
         committees=campaign.param.committees,
         data=tuple(data),
+        baselines=tuple(baselines),
         previous_train_dir=previous,
         type_map=campaign.param.type_map,
         root_seed=campaign.param.seed,

@@ -117,6 +117,7 @@ def _committee(target: Target, tree: Tree, training: model.DeepmdInput, root: Tr
         reuse_start_pref_f=float(reuse("start_pref_f", loss.get("start_pref_f", 1000.0))),
         reuse_n_steps=reuse("numb_steps", settings.get("numb_steps")),
         compress=root["dp_compress"],
+        pair_baseline=bool(tree.get("pair_baseline", False)) and target == "interaction",
     )
 
 

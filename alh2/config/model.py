@@ -97,6 +97,7 @@ class CommitteeConfig:
     From the DP-GEN keys ``numb_models``, ``default_training_param``, ``training_reuse_*`` for "total" and from
     ``alh2.interaction`` (same keys, `training_param` deep-merged over the default) for "interaction".
     reuse_* apply from iteration `reuse_iter` on (None: always from scratch).
+    pair_baseline : fit a pair potential first and train on what it leaves (interaction committee only)
     """
 
     target: Target
@@ -108,6 +109,7 @@ class CommitteeConfig:
     reuse_start_pref_f: float
     reuse_n_steps: int
     compress: bool
+    pair_baseline: bool = False
 
 
 @dataclass(frozen=True)

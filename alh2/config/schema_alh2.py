@@ -215,6 +215,12 @@ def _interaction() -> Argument:
                 "numb_models", [int, None], "Models; null: as `numb_models`.", default=None, limits=Limits(at_least=2)
             ),
             field("training_param", dict, "Merged key by key over `default_training_param`.", default={}),
+            field(
+                "pair_baseline",
+                bool,
+                "Fit a pair potential of the H2 to the interaction labels first and train on what it leaves.",
+                default=True,
+            ),
             field("training_reuse_iter", [int, None], doc_reuse, default=None, limits=AT_LEAST_ONE),
             field("training_reuse_numb_steps", [int, None], doc_reuse, unit="steps", default=None, limits=AT_LEAST_ONE),
             field("training_reuse_start_lr", [float, None], doc_reuse, default=None, limits=POSITIVE),

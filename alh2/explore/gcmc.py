@@ -40,11 +40,15 @@ class GcmcTask:
 
 @dataclass(frozen=True)
 class GcmcModels:
-    """Models of an iteration: the one the engine runs with, and the committees asked about the samples."""
+    """Models of an iteration: the one the engine runs with, and the committees asked about the samples.
+
+    pair_baseline : the pair potential that belongs to the engine's model, None where it has none
+    """
 
     engine: Path
     force: tuple[Path, ...]
     insertion: tuple[Path, ...]
+    pair_baseline: Path | None = None
 
 
 def prepare_gcmc(
@@ -63,11 +67,13 @@ def prepare_gcmc(
     spec = replace(
         spec,
         engine_model=seen(models.engine),
+        pair_baseline=seen(models.pair_baseline) if models.pair_baseline else "",
         force_models=tuple(seen(path) for path in models.force),
         insertion_models=tuple(seen(path) for path in models.insertion),
     )
     write_job(work_dir, spec, start)
-    files = dict.fromkeys(os.path.relpath(path, base_dir) for path in (models.engine, *models.force, *models.insertion))
+    read = (models.engine, *models.force, *models.insertion, *((models.pair_baseline,) if models.pair_baseline else ()))
+    files = dict.fromkeys(os.path.relpath(path, base_dir) for path in read)
     task = Task(
         work_dir=work_dir,
         command=f"{command} -m {WORKER_MODULE}",

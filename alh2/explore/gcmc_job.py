@@ -30,8 +30,9 @@ class GcmcSpec:
     """One Monte Carlo run on a frozen host.
 
     ensemble : "grand-canonical", or "canonical" (fixed loading: held-out insertions)
-    engine_model : uncompressed model the engine runs with (relative to the task folder)
-    force_models, insertion_models : committees evaluated on the samples; may be empty. All three are filled in when
+    engine_model : uncompressed model the engine runs with (relative to the task folder); pair_baseline : the pair
+        potential that belongs to it, "" for none
+    force_models, insertion_models : committees evaluated on the samples; may be empty. All four are filled in when
         the task is prepared
     bond_length_ang : None: the model's own gas-phase minimum
     max_samples : most frames kept, evenly spread over the run
@@ -50,6 +51,7 @@ class GcmcSpec:
     seed: int
     bond_length_ang: float | None = None
     engine_model: str = ""
+    pair_baseline: str = ""
     force_models: tuple[str, ...] = ()
     insertion_models: tuple[str, ...] = ()
 

@@ -42,7 +42,8 @@ def _simulate(directory: Path, spec: GcmcSpec, start: Frame) -> tuple[GcmcResult
 
     from alh2.potential.load import load_potential
 
-    potential = load_potential(directory / spec.engine_model)
+    under = directory / spec.pair_baseline if spec.pair_baseline else None
+    potential = load_potential(directory / spec.engine_model, pair_baseline=under)
     framework = Atoms(start.symbols[: start.n_host], start.positions_ang[: start.n_host], cell=start.cell_ang, pbc=True)
     guests = start.positions_ang[start.n_host :].reshape(-1, 2, 3)
     missing = max(0, spec.n_initial - len(guests))

@@ -18,6 +18,7 @@ from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame
 from alh2.potential.deeppot import DeepPotEvaluator
 from alh2.potential.frames_npz import load_frames, offsets_of, read_npz, write_npz
+from alh2.potential.pair_baseline import load_pair_baseline
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +52,13 @@ class CommitteeEvaluation:
         )
 
 
-def evaluate_committee(model_files: Sequence[Path], frames: Sequence[Frame]) -> CommitteeEvaluation:
-    """Energies and forces of `frames` by each model, in this process; raises BadInputError as the evaluator does."""
+def evaluate_committee(
+    model_files: Sequence[Path], frames: Sequence[Frame], *, pair_baseline: Path | None = None
+) -> CommitteeEvaluation:
+    """Energies and forces of `frames` by each model, in this process, plus those of `pair_baseline` where given.
+
+    Raises BadInputError as the evaluator does.
+    """
     energies = np.empty((len(model_files), len(frames)))
     offsets = offsets_of(frames)
     forces = np.empty((len(model_files), int(offsets[-1]), 3))
@@ -60,6 +66,12 @@ def evaluate_committee(model_files: Sequence[Path], frames: Sequence[Frame]) -> 
         labels = DeepPotEvaluator(model_file).evaluate(frames)
         energies[m] = [label.energy_ev for label in labels]
         forces[m] = np.concatenate([np.empty((0, 3)), *(label.forces_ev_ang for label in labels)])
+    if pair_baseline is not None:
+        under = load_pair_baseline(pair_baseline)
+        for i, frame in enumerate(frames):
+            label = under.label(frame)
+            energies[:, i] += label.energy_ev
+            forces[:, offsets[i] : offsets[i + 1]] += label.forces_ev_ang
     return CommitteeEvaluation(energies, forces, offsets, tuple(frame.digest for frame in frames))
 
 
@@ -85,11 +97,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line of the worker; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m alh2.potential.evaluate", description=__doc__)
     parser.add_argument("--models", nargs="+", type=Path, required=True, help="DeePMD model files (.pb)")
+    parser.add_argument("--pair-baseline", type=Path, help="pair potential the models were trained on top of")
     parser.add_argument("--frames", type=Path, required=True, help="frames.npz written by save_frames")
     parser.add_argument("--output", type=Path, required=True, help="npz to write")
     options = parser.parse_args(arguments)
     try:
-        save_evaluation(options.output, evaluate_committee(options.models, load_frames(options.frames)))
+        answer = evaluate_committee(options.models, load_frames(options.frames), pair_baseline=options.pair_baseline)
+        save_evaluation(options.output, answer)
     except BadInputError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

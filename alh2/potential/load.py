@@ -8,6 +8,7 @@ from typing import Protocol
 
 from alh2.core.errors import BadInputError
 from alh2.potential.deeppot import DeepPotPotential, check_model_file
+from alh2.potential.pair_baseline import load_pair_baseline
 from alh2.potential.protocol import Potential
 
 
@@ -30,9 +31,10 @@ class _Fallback(DeepPotPotential):
         return f"{super().describe()}; not incremental: {self._reason}"
 
 
-def load_potential(model_file: Path | Sequence[Path]) -> DescribedPotential:
+def load_potential(model_file: Path | Sequence[Path], *, pair_baseline: Path | None = None) -> DescribedPotential:
     """Potential of `model_file`: incremental for `se_e2_a` models, else full energies by DeepPot.
 
+    pair_baseline : the pair potential whose rest the model was trained on; added to it
     Of several files (a committee) the first is the potential. `describe()` says which way was taken, and why where
     it is the slow one. Raises BadInputError for a file that is absent, corrupt, or no energy model.
     """
@@ -43,6 +45,12 @@ def load_potential(model_file: Path | Sequence[Path]) -> DescribedPotential:
     else:
         raise BadInputError("model files", expected="at least one DeePMD model", found="none")
     check_model_file(path)
+    if pair_baseline is not None:
+        from alh2.potential.pair_session import PairBaselinePotential
+
+        model = load_potential(path)
+        described = f"{model.describe()}, plus the pair baseline {pair_baseline}"
+        return PairBaselinePotential(model, load_pair_baseline(pair_baseline), described)
     from alh2.potential.incremental import IncrementalPotential
 
     try:

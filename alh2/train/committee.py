@@ -8,7 +8,7 @@ from __future__ import annotations
 import filecmp
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,10 @@ from alh2.core.files import atomic_write_json, read_json
 from alh2.core.random_streams import seed_for
 from alh2.dispatch.run import Progress, run_tasks
 from alh2.dispatch.tasks import Task, TaskOutcome
+from alh2.potential.pair_baseline import PairBaseline
 from alh2.train.inputs import deepmd_input
 from alh2.train.lcurve import read_lcurve
-from alh2.train.members import CHECKPOINT_SUFFIXES, Member, members
+from alh2.train.members import CHECKPOINT_SUFFIXES, Member, members, reuses
 
 TRAIN_TIMEOUT_S = 7 * 24 * 3600.0
 MAX_ATTEMPTS = 3
@@ -32,6 +33,7 @@ class TrainingPlan:
     """What one iteration trains.
 
     data : exported systems per committee (absolute paths below `train_dir`)
+    baselines : pair potential that was taken off the labels of each committee, None where there is none
     previous_train_dir : ``00.train`` of the iteration before, None at the first
     """
 
@@ -39,14 +41,10 @@ class TrainingPlan:
     iteration: int
     committees: tuple[CommitteeConfig, ...]
     data: tuple[tuple[Path, ...], ...]
+    baselines: tuple[PairBaseline | None, ...]
     previous_train_dir: Path | None
     type_map: tuple[str, ...]
     root_seed: int
-
-
-def reuses(committee: CommitteeConfig, iteration: int, previous_train_dir: Path | None) -> bool:
-    """Whether `iteration` starts from the weights of the one before (DP-GEN's ``training_reuse_iter``)."""
-    return previous_train_dir is not None and committee.reuse_iter is not None and iteration >= committee.reuse_iter
 
 
 def training_command(dp: str, *, reuse: bool, compress: bool, convert: bool) -> str:
@@ -60,10 +58,9 @@ def training_command(dp: str, *, reuse: bool, compress: bool, convert: bool) -> 
     return " && ".join(steps)
 
 
-def prepare_member(
-    plan: TrainingPlan, committee: CommitteeConfig, data: Sequence[Path], member: Member, *, attempt: int, dp: str
-) -> Task:
-    """Write the input of `member` and return its task; the same arguments always give the same bytes."""
+def prepare_member(plan: TrainingPlan, number: int, member: Member, *, attempt: int, dp: str) -> Task:
+    """Write the input of `member` of committee `number` and return its task; same arguments, same bytes."""
+    committee, data, baseline = plan.committees[number], plan.data[number], plan.baselines[number]
     work_dir = member.work_dir
     work_dir.mkdir(parents=True, exist_ok=True)
     reuse = reuses(committee, plan.iteration, plan.previous_train_dir) and attempt == 0
@@ -72,6 +69,9 @@ def prepare_member(
     content = deepmd_input(committee, systems, type_map=plan.type_map, seed=seed, reuse=reuse)
     atomic_write_json(work_dir / "input.json", content)
     inputs = ["input.json"]
+    if baseline is not None:
+        baseline.save(member.pair_baseline)
+        inputs.append(member.pair_baseline.name)
     if reuse:
         assert plan.previous_train_dir is not None
         inputs += _copy_checkpoint(Member(plan.previous_train_dir, member.target, member.index), work_dir)
@@ -140,15 +140,15 @@ def train_committees(
     Raises NeedsPersonError naming the members that failed MAX_ATTEMPTS times.
     """
     jobs = [
-        (committee, data, member)
-        for committee, data in zip(plan.committees, plan.data, strict=True)
+        (number, member)
+        for number, committee in enumerate(plan.committees)
         for member in members(plan.train_dir, committee.target, committee.n_models)
     ]
     attempts = _Attempts(plan.train_dir / "attempts.json")
     while True:
         tasks = [
-            prepare_member(plan, committee, data, member, attempt=attempts.of(member), dp=machine.command)
-            for committee, data, member in jobs
+            prepare_member(plan, number, member, attempt=attempts.of(member), dp=machine.command)
+            for number, member in jobs
         ]
         outcomes = run_tasks(
             tasks,
@@ -159,7 +159,7 @@ def train_committees(
         )
         failures = {
             member.work_dir.name: (member, reason)
-            for (_, _, member), outcome in zip(jobs, outcomes, strict=True)
+            for (_, member), outcome in zip(jobs, outcomes, strict=True)
             if (reason := member_failure(member, outcome)) is not None
         }
         if not failures:
@@ -177,9 +177,9 @@ def train_committees(
             )
         for member, reason in failures.values():
             attempts.add(member, reason)
-    for committee, _, member in jobs:
-        _publish_graph(member, compressed=committee.compress)
-    return [member for _, _, member in jobs]
+    for number, member in jobs:
+        _publish_graph(member, compressed=plan.committees[number].compress)
+    return [member for _, member in jobs]
 
 
 class _Attempts:

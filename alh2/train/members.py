@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from alh2.config.model import CommitteeConfig
 from alh2.core.frames import Target
 
+PAIR_BASELINE_FILE = "pair_baseline.json"
 CHECKPOINT_SUFFIXES = (".meta", ".index", ".data-00000-of-00001")
 
 
@@ -46,6 +48,11 @@ class Member:
         return self.train_dir / f"{self._prefix}graph.{self.index:03d}.pb"
 
     @property
+    def pair_baseline(self) -> Path:
+        """The pair potential that belongs to the models, where the committee has one: they know only the rest."""
+        return self.work_dir / PAIR_BASELINE_FILE
+
+    @property
     def checkpoint(self) -> Path:
         """Prefix of the checkpoint files."""
         return self.work_dir / "model.ckpt"
@@ -59,3 +66,8 @@ class Member:
 def members(train_dir: Path, target: Target, n_models: int) -> list[Member]:
     """All members of the committee for `target`."""
     return [Member(train_dir, target, index) for index in range(n_models)]
+
+
+def reuses(committee: CommitteeConfig, iteration: int, previous_train_dir: Path | None) -> bool:
+    """Whether `iteration` starts from the weights of the one before (DP-GEN's ``training_reuse_iter``)."""
+    return previous_train_dir is not None and committee.reuse_iter is not None and iteration >= committee.reuse_iter

@@ -82,7 +82,7 @@ def plan(tmp_path: Path) -> TrainingPlan:
     system = train_dir / "data" / "node"
     system.mkdir(parents=True)
     (system / "type.raw").write_text("0\n")
-    return TrainingPlan(train_dir, 0, (committee(),), ((system,),), None, ("H",), 7)
+    return TrainingPlan(train_dir, 0, (committee(),), ((system,),), (None,), None, ("H",), 7)
 
 
 def later(plan: TrainingPlan, iteration: int) -> TrainingPlan:

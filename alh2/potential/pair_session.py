@@ -1,0 +1,205 @@
+"""Monte Carlo energies of a model that was trained on what a pair baseline leaves: both, one trial at a time."""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from ase import Atoms
+
+from alh2.core.errors import BadInputError
+from alh2.potential.full_energy import changed_guests, checked_guests
+from alh2.potential.pair_baseline import GUEST, PairBaseline
+from alh2.potential.protocol import EnergySession, Potential
+from alh2.structure.topology import plane_spacings_ang
+
+H2 = ("H", "H")
+
+
+@numba.njit(cache=True)
+def _spline(r: float, first: float, spacing: float, coefficients: np.ndarray) -> float:
+    """Value of a uniform cubic B-spline, straight beyond its knots."""
+    n_intervals = len(coefficients) - 3
+    t = (r - first) / spacing
+    inside = min(max(t, 0.0), float(n_intervals))
+    start = min(int(inside), n_intervals - 1)
+    u = inside - start
+    v = 1.0 - u
+    d = t - inside
+    c = coefficients[start : start + 4]
+    value = (v * v * v * c[0] + (3 * u * u * u - 6 * u * u + 4) * c[1] + (3 * v * v * v - 6 * v * v + 4) * c[2]) / 6.0
+    value += u * u * u * c[3] / 6.0
+    slope = (-v * v * c[0] + (3 * u * u - 4 * u) * c[1] + (4 * v - 3 * v * v) * c[2] + u * u * c[3]) / 2.0
+    return value + slope * d
+
+
+@numba.njit(cache=True)
+def _site_sum(
+    site: np.ndarray, others: np.ndarray, kinds: np.ndarray, cell: np.ndarray, inverse: np.ndarray, span: np.ndarray,
+    cutoff: float, first: float, spacing: float, pairs: np.ndarray, skip_nearest: bool,
+) -> float:  # fmt: skip
+    """Sum of pair terms between one site and all images of `others` within the cutoff."""
+    total = 0.0
+    for j in range(len(others)):
+        dx, dy, dz = others[j, 0] - site[0], others[j, 1] - site[1], others[j, 2] - site[2]
+        fa = dx * inverse[0, 0] + dy * inverse[1, 0] + dz * inverse[2, 0]
+        fb = dx * inverse[0, 1] + dy * inverse[1, 1] + dz * inverse[2, 1]
+        fc = dx * inverse[0, 2] + dy * inverse[1, 2] + dz * inverse[2, 2]
+        fa -= round(fa)
+        fb -= round(fb)
+        fc -= round(fc)
+        for na in range(-span[0], span[0] + 1):
+            for nb in range(-span[1], span[1] + 1):
+                for nc in range(-span[2], span[2] + 1):
+                    if skip_nearest and na == 0 and nb == 0 and nc == 0:
+                        continue
+                    x = (fa + na) * cell[0, 0] + (fb + nb) * cell[1, 0] + (fc + nc) * cell[2, 0]
+                    y = (fa + na) * cell[0, 1] + (fb + nb) * cell[1, 1] + (fc + nc) * cell[2, 1]
+                    z = (fa + na) * cell[0, 2] + (fb + nb) * cell[1, 2] + (fc + nc) * cell[2, 2]
+                    r2 = x * x + y * y + z * z
+                    if r2 < cutoff * cutoff:
+                        total += _spline(math.sqrt(r2), first, spacing, pairs[kinds[j]])
+    return total
+
+
+class PairEnergy:
+    """The baseline of one framework: energies of single molecules among others."""
+
+    def __init__(self, baseline: PairBaseline, framework: Atoms) -> None:
+        symbols = framework.get_chemical_symbols()
+        kind_of = {name: k for k, name in enumerate(baseline.elements)}
+        unknown = sorted(set(symbols) - set(kind_of) | set(symbols) & {GUEST})
+        if unknown:
+            raise BadInputError(
+                "pair baseline",
+                expected=f"a framework of {' '.join(baseline.elements[:-1])}",
+                found=f"element {unknown[0]}",
+                action="use a model trained with it",
+            )
+        self._cell = np.ascontiguousarray(framework.cell.array, dtype=np.float64)
+        self._inverse = np.ascontiguousarray(np.linalg.inv(self._cell))
+        ratio = baseline.cutoff_ang / plane_spacings_ang(self._cell)
+        self._span = np.floor(ratio + 0.5).astype(np.int64)
+        self._host = np.ascontiguousarray(framework.positions, dtype=np.float64)
+        self._kinds = np.array([kind_of[s] for s in symbols], dtype=np.int64)
+        self._guest_kind = kind_of[GUEST]
+        shape = baseline.pairs[0]
+        self._cutoff, self._first, self._spacing = baseline.cutoff_ang, shape.first_ang, shape.spacing_ang
+        self._pairs = np.array([s.coefficients_ev for s in baseline.pairs])
+        self._bond = baseline.bond
+        self._bond_values = np.array(baseline.bond.coefficients_ev)
+
+    def molecule_ev(self, sites_ang: np.ndarray, others_ang: np.ndarray) -> float:
+        """Energy (eV) that a molecule with `sites_ang` (2, 3) adds to the host and `others_ang` (n, 2, 3)."""
+        total = self.bond_ev(sites_ang)
+        points = others_ang.reshape(-1, 3)
+        kinds = np.full(len(points), self._guest_kind)
+        for k in range(len(sites_ang)):
+            total += self._sum(sites_ang[k], self._host, self._kinds)
+            total += self._sum(sites_ang[k], points, kinds)
+        if self._span.any():  # images of the molecule itself, seen once from each of its atoms
+            own = np.full(len(sites_ang), self._guest_kind)
+            for k in range(len(sites_ang)):
+                total += 0.5 * self._sum(sites_ang[k], sites_ang, own, skip_nearest=True)
+        return total
+
+    def bond_ev(self, sites_ang: np.ndarray) -> float:
+        """Energy (eV) of a molecule's own bond."""
+        length = float(np.linalg.norm(sites_ang[1] - sites_ang[0]))
+        return float(_spline(length, self._bond.first_ang, self._bond.spacing_ang, self._bond_values))
+
+    def _sum(self, site: np.ndarray, others: np.ndarray, kinds: np.ndarray, *, skip_nearest: bool = False) -> float:
+        return float(
+            _site_sum(
+                site,
+                others,
+                kinds,
+                self._cell,
+                self._inverse,
+                self._span,
+                self._cutoff,
+                self._first,
+                self._spacing,
+                self._pairs,
+                skip_nearest,
+            )  # fmt: skip
+        )
+
+    def all_ev(self, guests_ang: np.ndarray) -> float:
+        """Energy (eV) of all molecules (n, 2, 3), counted afresh."""
+        return sum((self.molecule_ev(guests_ang[k], guests_ang[:k]) for k in range(len(guests_ang))), 0.0)
+
+
+class PairSession:
+    """`EnergySession` of a model's session plus the pair baseline."""
+
+    def __init__(self, inner: EnergySession, pairs: PairEnergy, guests_ang: np.ndarray) -> None:
+        self._inner, self._pairs = inner, pairs
+        self._guests = checked_guests(guests_ang, len(H2))
+        self._energy = pairs.all_ev(self._guests)
+        self._change: tuple[int | None, np.ndarray | None, float] | None = None
+
+    @property
+    def energy_ev(self) -> float:
+        """Energy of the current configuration, eV."""
+        return self._inner.energy_ev + self._energy
+
+    def trial(self, remove: int | None, insert_ang: np.ndarray | None) -> float:
+        """Energy change (eV) of a trial, see `EnergySession.trial`."""
+        self._change = None
+        change = self._inner.trial(remove, insert_ang)
+        if not math.isfinite(change):
+            return change
+        others = self._guests if remove is None else np.delete(self._guests, remove, axis=0)
+        own = 0.0
+        if remove is not None:
+            own -= self._pairs.molecule_ev(self._guests[remove], others)
+        if insert_ang is not None:
+            own += self._pairs.molecule_ev(np.ascontiguousarray(insert_ang, dtype=np.float64), others)
+        self._change = (remove, insert_ang, own)
+        return change + own
+
+    def accept(self) -> None:
+        """Make the last trial current; raises RuntimeError where there is none or its energy is not finite."""
+        if self._change is None:
+            raise RuntimeError("no trial with a finite energy to accept")
+        self._inner.accept()
+        remove, insert, own = self._change
+        self._guests = changed_guests(self._guests, remove, insert)
+        self._energy += own
+        self._change = None
+
+    def recompute_ev(self) -> float:
+        """Fresh energy (eV) of model and pairs."""
+        self._energy = self._pairs.all_ev(self._guests)
+        self._change = None
+        return self._inner.recompute_ev() + self._energy
+
+
+class PairBaselinePotential:
+    """`Potential` of H2: a model trained on what `baseline` leaves, plus `baseline`."""
+
+    def __init__(self, model: Potential, baseline: PairBaseline, described: str) -> None:
+        self._model, self._baseline, self._described = model, baseline, described
+
+    def describe(self) -> str:
+        """One line for logs and reports."""
+        return self._described
+
+    def start(self, framework: Atoms, molecule_symbols: tuple[str, ...], guests_ang: np.ndarray) -> PairSession:
+        """Session on `framework`; raises BadInputError for another guest than H2 or an element it does not know."""
+        _only_h2(molecule_symbols)
+        inner = self._model.start(framework, molecule_symbols, guests_ang)
+        return PairSession(inner, PairEnergy(self._baseline, framework), guests_ang)
+
+    def molecule_energy_ev(self, molecule_symbols: tuple[str, ...], sites_ang: np.ndarray) -> float:
+        """Energy (eV) of one molecule alone."""
+        _only_h2(molecule_symbols)
+        alone = PairEnergy(self._baseline, Atoms(cell=np.eye(3) * 100.0, pbc=True))
+        return self._model.molecule_energy_ev(molecule_symbols, sites_ang) + alone.bond_ev(np.asarray(sites_ang))
+
+
+def _only_h2(symbols: tuple[str, ...]) -> None:
+    if tuple(symbols) != H2:
+        raise BadInputError("pair baseline", expected="H2 as the guest", found=" ".join(symbols))

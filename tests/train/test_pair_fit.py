@@ -1,0 +1,137 @@
+"""The fit of the pair baseline, on energies whose pair terms are known and on real xTB labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alh2.config.model import CommitteeConfig
+from alh2.core.errors import BadInputError
+from alh2.core.frames import Frame, Label, LabelledFrame
+from alh2.label import xtb
+from alh2.potential.pair_baseline import GUEST, PairBaseline, Spline
+from alh2.train.members import Member
+from alh2.train.pair_fit import empty_baseline, fit_pair_baseline, pair_baseline
+
+HOST = ("Al", "O", "O")
+RCUT = 6.0
+
+
+def truth() -> PairBaseline:
+    """A pair potential that the knots of the fit can express: wells of 10 to 80 meV and a stiff bond."""
+    shape = empty_baseline(HOST, RCUT)
+    n = len(shape.pairs[0].coefficients_ev)
+    r = shape.pairs[0].first_ang + shape.pairs[0].spacing_ang * (np.arange(n) - 1)
+
+    def well(depth_ev: float, place_ang: float) -> Spline:
+        values = depth_ev * (np.exp(-4.0 * (r - place_ang)) - 2.0 * np.exp(-2.0 * (r - place_ang)))
+        values[-3:] = 0.0
+        return replace(shape.pairs[0], coefficients_ev=tuple(values.tolist()))
+
+    bonds = shape.bond.first_ang + shape.bond.spacing_ang * (np.arange(len(shape.bond.coefficients_ev)) - 1)
+    bond = replace(shape.bond, coefficients_ev=tuple((-28.2 + 18.0 * (bonds - 0.766) ** 2).tolist()))
+    return replace(shape, pairs=(well(0.08, 2.6), well(0.01, 3.0), well(0.004, 3.4)), bond=bond)
+
+
+def frames(rng: np.random.Generator, count: int, *, known: PairBaseline | None) -> list[LabelledFrame]:
+    """Random frames of one to three H2 no closer than 1.6 Å, labelled by `known` and a host energy."""
+    made = []
+    while len(made) < count:
+        n_h2 = int(rng.integers(1, 4))
+        parts = [np.array([[5.0, 5, 5], [6.8, 5, 5], [5, 6.8, 5]])]
+        for _ in range(n_h2):
+            half = rng.normal(size=3)
+            half *= 0.5 * (0.766 + 0.02 * rng.normal()) / np.linalg.norm(half)
+            centre = 10.0 * rng.random(3)
+            parts.append(np.array([centre - half, centre + half]))
+        positions = np.concatenate(parts)
+        frame = Frame((*HOST, *("H",) * (2 * n_h2)), positions, 12.5 * np.eye(3), len(HOST), "x")
+        distance = np.linalg.norm(positions[:, None] - positions[None], axis=2) + 9.0 * np.eye(len(positions))
+        distance[:3, :3] = 9.0
+        for k in range(n_h2):
+            distance[3 + 2 * k, 4 + 2 * k] = distance[4 + 2 * k, 3 + 2 * k] = 9.0
+        if distance.min() < 1.6:
+            continue
+        own = known.label(frame) if known else Label(0.0, np.zeros((frame.n_atoms, 3)), "x")
+        host = Label(-7.0, rng.normal(size=(len(HOST), 3)), "x")
+        forces = own.forces_ev_ang.copy()
+        forces[: len(HOST)] += host.forces_ev_ang
+        made.append(LabelledFrame(frame, Label(own.energy_ev - 7.0, forces, "x"), host))
+    return made
+
+
+def test_pair_terms_that_are_there_are_found() -> None:
+    rng = np.random.default_rng(3)
+    known = truth()
+    fitted = fit_pair_baseline(frames(rng, 150, known=known), cutoff_ang=RCUT)
+    assert fitted.elements == ("Al", "O", GUEST)
+    fresh = frames(rng, 60, known=known)
+    energies = np.array([known.label(f.frame).energy_ev + 28.2 * f.frame.n_h2 for f in fresh])
+    errors = np.array([fitted.label(f.frame).energy_ev - known.label(f.frame).energy_ev for f in fresh])
+    reached = energies < 0.5
+    assert reached.sum() > 30 and energies[reached].std() > 0.05
+    assert np.sqrt(np.mean(errors[reached] ** 2)) < 0.003
+    force = [np.abs(fitted.label(f.frame).forces_ev_ang - f.forces_ev_ang("interaction")).max() for f in fresh]
+    assert np.median(force) < 0.02
+
+
+def test_it_repels_where_the_data_end() -> None:
+    fitted = fit_pair_baseline(frames(np.random.default_rng(3), 150, known=truth()), cutoff_ang=RCUT)
+
+    def energy(r: float) -> float:
+        positions = np.array([[10.0, 10, 10], [10 + r, 10, 10 - 0.383], [10 + r, 10, 10 + 0.383]])
+        return fitted.label(Frame(("Al", "H", "H"), positions, 40.0 * np.eye(3), 1, "x")).energy_ev
+
+    values = [energy(r) for r in (1.8, 1.6, 1.4, 1.2, 1.0, 0.8)]
+    assert np.all(np.diff(values) > 0.05)
+
+
+@pytest.mark.physics
+def test_real_interactions_lose_part_of_their_force(loaded_frames: list[LabelledFrame]) -> None:
+    """GFN1-xTB, six H2 moved by 0.3 Å: fitted to 14 frames, pair terms explain part of the force of 4 others."""
+    rng = np.random.default_rng(11)
+    labelled = []
+    for f in loaded_frames[:18]:
+        positions = f.frame.positions_ang.copy()
+        positions[f.frame.n_host :] += np.repeat(0.3 * rng.normal(size=(f.frame.n_h2, 3)), 2, axis=0)
+        frame = replace(f.frame, positions_ang=positions)
+        answers = [xtb.compute(each, {}) for each in (frame, frame.bare_host())]
+        loaded, bare = (Label(answer.energy_ev, answer.forces_ev_ang, "xtb") for answer in answers)
+        labelled.append(LabelledFrame(frame, loaded, bare))
+    fitted = fit_pair_baseline(labelled[:14], cutoff_ang=RCUT)
+    before = np.concatenate([f.forces_ev_ang("interaction") for f in labelled[14:]])
+    after = np.concatenate([fitted.subtracted(f).forces_ev_ang("interaction") for f in labelled[14:]])
+    assert np.sqrt(np.mean(after**2)) < 0.75 * np.sqrt(np.mean(before**2))
+
+
+def committee(**changes: object) -> CommitteeConfig:
+    param = {"model": {"descriptor": {"rcut": RCUT}}, "training": {"numb_steps": 10}}
+    made = CommitteeConfig("interaction", 2, param, 1, 1e-4, 1.0, 1.0, 5, False, pair_baseline=True)
+    return replace(made, **changes)
+
+
+def test_models_that_start_from_older_ones_keep_their_baseline(tmp_path: Path) -> None:
+    first = pair_baseline(committee(), frames(np.random.default_rng(1), 40, known=truth()), iteration=0,
+                          previous_train_dir=None)  # fmt: skip
+    assert first is not None
+    first.save(Member(tmp_path, "interaction", 0).pair_baseline)
+    other = frames(np.random.default_rng(2), 40, known=truth())
+    kept = pair_baseline(committee(), other, iteration=1, previous_train_dir=tmp_path)
+    assert kept == first
+    fresh = pair_baseline(committee(reuse_iter=None), other, iteration=1, previous_train_dir=tmp_path)
+    assert fresh is not None and fresh != first
+
+
+def test_models_without_baseline_stay_without(tmp_path: Path) -> None:
+    known = frames(np.random.default_rng(1), 10, known=truth())
+    assert pair_baseline(committee(pair_baseline=False), known, iteration=0, previous_train_dir=None) is None
+    assert pair_baseline(committee(), known, iteration=1, previous_train_dir=tmp_path) is None
+
+
+def test_labels_of_the_bare_host_are_needed() -> None:
+    bare = [replace(f, host_label=None) for f in frames(np.random.default_rng(1), 3, known=None)]
+    with pytest.raises(BadInputError, match="a label of their bare host, found none of 3"):
+        fit_pair_baseline(bare, cutoff_ang=RCUT)
