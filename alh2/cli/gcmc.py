@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 MinDistance = Annotated[
     float, typer.Option(help="Closest approach of H2 to other atoms, Å: models know nothing below (0: off).")
 ]
+PairFile = Annotated[
+    Path | None,
+    typer.Option(help="Pair baseline the model was trained on top of (default: pair_baseline.json in its folder)."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -40,16 +44,15 @@ def gcmc(
     max_molecules: Annotated[int | None, typer.Option(help="Insertions beyond are rejected.")] = None,
     bond_length: Annotated[float | None, typer.Option(help="H2 bond, Å (default: the model's own minimum).")] = None,
     min_distance: MinDistance = 1.4,
+    pair_baseline: PairFile = None,
     output: Annotated[Path | None, typer.Option(help="Folder for result.json and frames.extxyz.")] = None,
 ) -> None:
     """Print <N> with its standard error and the acceptance of each move."""
     from alh2.core.errors import BadInputError
     from alh2.gcmc import GcmcSettings, RigidMolecule, simulate
     from alh2.potential.load import load_potential
+    from alh2.potential.pair_baseline import baseline_beside
 
-    if (pressure is None) == (fugacity is None):
-        found = "neither" if pressure is None else "both"
-        raise BadInputError("gcmc", expected="either --pressure or --fugacity", found=found)
     if output is not None and output.exists() and not output.is_dir():
         raise BadInputError(str(output), expected="a folder for the results", found="a file")
     if moves < 1:
@@ -57,7 +60,7 @@ def gcmc(
     fugacity_bar = _fugacity(pressure, fugacity, temperature)
     molecule = RigidMolecule.h2(bond_length)
     host, guests_ang = _host_and_guests(structure)
-    potential = load_potential(model)
+    potential = load_potential(model, pair_baseline=pair_baseline or baseline_beside(model[0]))
     settings = GcmcSettings(
         n_equilibration=equilibration,
         sample_every=min(sample_every, moves),
@@ -88,8 +91,12 @@ def gcmc(
 
 
 def _fugacity(pressure: float | None, fugacity: float | None, temperature: float) -> float:
+    from alh2.core.errors import BadInputError
     from alh2.gcmc import fugacity_bar
 
+    if (pressure is None) == (fugacity is None):
+        found = "neither" if pressure is None else "both"
+        raise BadInputError("gcmc", expected="either --pressure or --fugacity", found=found)
     if pressure is not None:
         return fugacity_bar(pressure, temperature)
     assert fugacity is not None

@@ -26,6 +26,8 @@ ORDER = 4
 """Coefficients that act on one interval of a cubic spline, and the number of them that are zero at the cutoff + 1."""
 GUEST = "guest"
 """Name of the term between atoms of different molecules, beside the host's elements."""
+FILE_NAME = "pair_baseline.json"
+"""In the folder a model was trained in: the baseline that belongs to it."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,12 @@ class PairBaseline:
     def save(self, path: Path) -> None:
         """Write as JSON, in one step."""
         atomic_write_json(path, asdict(self))
+
+
+def baseline_beside(model_file: Path) -> Path | None:
+    """The baseline in the folder of `model_file` (links followed), None where there is none."""
+    file = model_file.resolve().parent / FILE_NAME
+    return file if file.is_file() else None
 
 
 def load_pair_baseline(path: Path) -> PairBaseline:

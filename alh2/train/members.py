@@ -10,8 +10,8 @@ from pathlib import Path
 
 from alh2.config.model import CommitteeConfig
 from alh2.core.frames import Target
+from alh2.potential.pair_baseline import FILE_NAME
 
-PAIR_BASELINE_FILE = "pair_baseline.json"
 CHECKPOINT_SUFFIXES = (".meta", ".index", ".data-00000-of-00001")
 
 
@@ -50,7 +50,7 @@ class Member:
     @property
     def pair_baseline(self) -> Path:
         """The pair potential that belongs to the models, where the committee has one: they know only the rest."""
-        return self.work_dir / PAIR_BASELINE_FILE
+        return self.work_dir / FILE_NAME
 
     @property
     def checkpoint(self) -> Path:

@@ -133,7 +133,9 @@ def test_a_person_is_asked_after_the_last_attempt_and_told_what_to_do(plan, stan
 
 
 def test_seeds_differ_between_members_targets_and_iterations(plan, stand_in) -> None:
-    both = replace(plan, committees=(committee(), committee(target="interaction")), data=plan.data * 2)
+    both = replace(
+        plan, committees=(committee(), committee(target="interaction")), data=plan.data * 2, baselines=(None, None)
+    )
     trained = train_committees(both, stand_in.machine)
     assert [m.work_dir.name for m in trained] == ["000", "001", "interaction.000", "interaction.001"]
     assert [m.graph.name for m in trained][1::2] == ["graph.001.pb", "interaction.graph.001.pb"]
