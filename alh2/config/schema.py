@@ -158,8 +158,12 @@ def stage_schema(name: str, *, optional: bool) -> Argument:
 
 
 def _batch_types(machine: type) -> Limits:
-    """Batch systems by the names of their classes; dpdispatcher's other spellings pass too."""
-    known: dict[str, type] = getattr(machine, "subclasses_dict", {})
+    """Batch systems by the names of their classes; dpdispatcher's other spellings pass too.
+
+    Classes that others derived from them are no batch systems of their own, though dpdispatcher registers them.
+    """
+    registered: dict[str, type] = getattr(machine, "subclasses_dict", {})
+    known = {name: cls for name, cls in registered.items() if cls.__module__.startswith("dpdispatcher.")}
     return Limits(choices=tuple(sorted({cls.__name__ for cls in known.values()})), also=tuple(known))
 
 

@@ -103,12 +103,13 @@ def test_a_terminal_gets_one_live_line_that_fits(monkeypatch: pytest.MonkeyPatch
 
 def test_the_campaign_outlives_a_terminal_that_is_gone() -> None:
     reading, writing = os.pipe()
-    stream = os.fdopen(writing, "w")
-    reporter = Reporter(stream)
+    stream = os.fdopen(writing, "w", buffering=1)
     os.close(reading)
+    with pytest.raises(BrokenPipeError):
+        stream.write("the terminal is really gone\n")
+    reporter = Reporter(stream)
     reporter.stage("train", iteration=0, most=1)
     reporter.message("nobody reads this")
-    try:
+    reporter.tasks(_progress(3))
+    with contextlib.suppress(BrokenPipeError):
         stream.close()
-    except BrokenPipeError:
-        pass

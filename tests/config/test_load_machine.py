@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from alh2.config import load
 from alh2.config.commands import programs_of, resolve_command
 from alh2.config.load import load_machine
 from alh2.core.errors import BadInputError
@@ -117,6 +118,24 @@ def test_mistake_gives_this_line(
     said = str(error.value)
     assert said == line
     assert "\n" not in said
+
+
+def test_machines_derived_elsewhere_are_no_batch_systems(local: dict[str, Any], write: Callable[..., Path]) -> None:
+    from dpdispatcher.machines.shell import Shell
+
+    name = "ShellOfThisTest"
+    try:
+        type(name, (Shell,), {"__module__": __name__})  # registers itself
+        assert name in Shell.subclasses_dict
+        local["fp"]["machine"]["batch_type"] = name
+        load._machine_schema.cache_clear()
+        with pytest.raises(BadInputError, match="expected one of Bohrium") as error:
+            load_machine(write(local, "machine.json"))
+        assert name not in str(error.value).split("found")[0]
+    finally:
+        for key in [key for key in Shell.subclasses_dict if key.lower() == name.lower()]:
+            del Shell.subclasses_dict[key]
+        load._machine_schema.cache_clear()
 
 
 @pytest.mark.parametrize(
