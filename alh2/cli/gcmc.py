@@ -154,7 +154,8 @@ def _show(result: GcmcResult, pressure_bar: float | None) -> None:
         text += f" ({percent:.3g} ± {percent_error:.2g} wt%)"
     typer.echo(text)
     for name, move in result.acceptance.items():
-        typer.echo(f"  {name:12s} {100 * move.ratio:6.2f} % of {move.attempted} accepted")
+        if move.attempted:
+            typer.echo(f"  {name:12s} {100 * move.ratio:6.2f} % of {move.attempted} accepted")
     if result.max_energy_drift_ev is not None:
         typer.echo(f"running energy within {result.max_energy_drift_ev:.1e} eV of fresh evaluations")
 

@@ -1,6 +1,7 @@
 """Grand-canonical Monte Carlo; knows nothing of campaigns."""
 
 from alh2.core.statistics import Estimate, mean_and_error
+from alh2.gcmc.bias import HostEnergyGrid, InsertionBias, host_energy_grid, insertion_bias
 from alh2.gcmc.errors import InterruptedRunError, UntrustworthyEnergyError
 from alh2.gcmc.fugacity import fugacity_bar
 from alh2.gcmc.molecule import RigidMolecule
@@ -15,6 +16,8 @@ __all__ = [
     "GcmcFrame",
     "GcmcResult",
     "GcmcSettings",
+    "HostEnergyGrid",
+    "InsertionBias",
     "InterruptedRunError",
     "MoveAcceptance",
     "MoveWeights",
@@ -23,6 +26,8 @@ __all__ = [
     "TrajectorySettings",
     "UntrustworthyEnergyError",
     "fugacity_bar",
+    "host_energy_grid",
+    "insertion_bias",
     "mean_and_error",
     "simulate",
 ]

@@ -2,8 +2,10 @@
 
 Acceptance for rigid molecules (Frenkel and Smit, Understanding Molecular Simulation, 3rd ed., ch. 6), fugacity f:
 insertion min(1, βfV/(N+1)·exp(-βΔU)), deletion min(1, N/(βfV)·exp(-βΔU)), ΔU without the molecule's own gas
-energy; times the ratio of the two moves' weights where these differ. A move is never picked again because it is
-impossible: that would change how often the other moves are tried at N = 0 and break detailed balance.
+energy; times the ratio of the two moves' weights where these differ. A new molecule drawn from a density q instead of
+the uniform 1/V divides the first by Vq and multiplies the second by it, q taken where the molecule is (Snurr, Bell and
+Theodorou, J. Phys. Chem. 97, 13742, 1993). A move is never picked again because it is impossible: that would change
+how often the other moves are tried at N = 0 and break detailed balance.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from alh2.gcmc.bias import InsertionBias
 from alh2.gcmc.geometry import Contacts, PeriodicCell, Rotation, random_rotation, small_rotation
 from alh2.gcmc.settings import MoveWeights
 from alh2.gcmc.walker import Walker
@@ -25,6 +28,7 @@ class Ensemble:
 
     body : sites of the molecule about its centre, Å; gas_energy_ev : energy of the isolated molecule
     log_zv : ln(βfV) plus ln(deletion weight / insertion weight)
+    bias : where new molecules are drawn; None: uniformly
     """
 
     cell: PeriodicCell
@@ -34,6 +38,7 @@ class Ensemble:
     gas_energy_ev: float
     max_molecules: int | None
     contacts: Contacts | None
+    bias: InsertionBias | None = None
 
 
 class Proposal(NamedTuple):
@@ -53,15 +58,15 @@ class Move(Protocol):
 
 
 class Insertion:
-    """A molecule at a uniform position with a uniform orientation."""
+    """A molecule at a uniform position with a uniform orientation, or drawn from the bias."""
 
     def propose(self, walker: Walker, ensemble: Ensemble) -> Proposal | None:
         """See :class:`Move`; None at the largest number of molecules allowed."""
         n = len(walker.guests)
         if ensemble.max_molecules is not None and n >= ensemble.max_molecules:
             return None
-        sites = random_sites(walker, ensemble)
-        return Proposal(None, sites, ensemble.log_zv - math.log(n + 1), -ensemble.gas_energy_ev)
+        sites, log_ratio = new_molecule(walker, ensemble)
+        return Proposal(None, sites, ensemble.log_zv - math.log(n + 1) - log_ratio, -ensemble.gas_energy_ev)
 
 
 class Deletion:
@@ -73,7 +78,8 @@ class Deletion:
         if n == 0:
             return None
         index = int(walker.uniform() * n)
-        return Proposal(index, None, math.log(n) - ensemble.log_zv, ensemble.gas_energy_ev)
+        log_ratio = ensemble.bias.log_ratio(walker.guests[index]) if ensemble.bias is not None else 0.0
+        return Proposal(index, None, math.log(n) - ensemble.log_zv + log_ratio, ensemble.gas_energy_ev)
 
 
 class Translation:
@@ -113,6 +119,28 @@ class RotationMove:
         return Proposal(index, _turned([(x - cx, y - cy, z - cz) for x, y, z in rows], turn, cx, cy, cz), 0.0, 0.0)
 
 
+class Reinsertion:
+    """A molecule picked uniformly vanishes and appears anew, as an insertion would place it."""
+
+    def propose(self, walker: Walker, ensemble: Ensemble) -> Proposal | None:
+        """See :class:`Move`; None where there is no molecule."""
+        n = len(walker.guests)
+        if n == 0:
+            return None
+        index = int(walker.uniform() * n)
+        sites, log_ratio = new_molecule(walker, ensemble)
+        if ensemble.bias is not None:
+            log_ratio -= ensemble.bias.log_ratio(walker.guests[index])
+        return Proposal(index, sites, -log_ratio, 0.0)
+
+
+def new_molecule(walker: Walker, ensemble: Ensemble) -> tuple[np.ndarray, float]:
+    """Sites (n_sites, 3) of a molecule as insertions draw it, and ln(Vq) of that place and orientation."""
+    if ensemble.bias is None:
+        return random_sites(walker, ensemble), 0.0
+    return ensemble.bias.draw(walker.uniform)
+
+
 def random_sites(walker: Walker, ensemble: Ensemble) -> np.ndarray:
     """Sites (n_sites, 3) of a molecule anywhere in the cell, turned any way."""
     u = walker.uniform
@@ -129,6 +157,7 @@ def weighted_moves(weights: MoveWeights) -> list[tuple[float, int, Move]]:
         (weights.deletion, Deletion()),
         (weights.translation, Translation()),
         (weights.rotation, RotationMove()),
+        (weights.reinsertion, Reinsertion()),
     ]
     total = sum(weight for weight, _ in kinds)
     edge = 0.0

@@ -21,6 +21,7 @@ import numpy as np
 
 from alh2.core.errors import BadInputError
 from alh2.core.files import atomic_write_bytes
+from alh2.gcmc.bias import HostEnergyGrid
 from alh2.gcmc.errors import InterruptedRunError
 
 VERSION = 1
@@ -183,4 +184,6 @@ def describe_settings(settings: Any, *, leave_out: tuple[str, ...]) -> dict[str,
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, HostEnergyGrid):
+        return value.digest
     return asdict(value) if hasattr(value, "__dataclass_fields__") else value

@@ -9,6 +9,7 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 
 from alh2.core.errors import BadInputError
+from alh2.gcmc.bias import HostEnergyGrid
 from alh2.gcmc.restart import RestartSettings
 from alh2.gcmc.trajectory import TrajectorySettings
 
@@ -20,6 +21,7 @@ Progress = Callable[[int, int, int], None]
 class MoveWeights:
     """Relative frequency of each move; they need not add up to anything.
 
+    Re-insertion deletes a molecule and places it anew in one move: N stays, a molecule changes its site.
     Insertion and deletion may differ (the acceptance corrects for it) but are both zero or both positive.
     """
 
@@ -27,6 +29,7 @@ class MoveWeights:
     deletion: float = 30.0
     translation: float = 20.0
     rotation: float = 20.0
+    reinsertion: float = 0.0
 
     def __post_init__(self) -> None:
         values = astuple(self)
@@ -66,6 +69,8 @@ class GcmcSettings:
         equilibration towards half of the moves being accepted, then fixed
     min_distance_ang : closest approach of sites of different molecules and of guests to host atoms; part of the
         model (a hard wall), checked before the potential is asked. 0: off
+    energy_grid : draw new molecules where the empty host binds them (`alh2.gcmc.host_energy_grid`), the bias undone in
+        the acceptance; None: uniformly over the cell
     self_check_every : moves between comparisons of the running energy with a fresh one, also done at the end; 0: off
     self_check_tolerance_ev : largest difference allowed there, eV
     progress : called about a hundred times in a run
@@ -82,6 +87,7 @@ class GcmcSettings:
     translation_ang: float = 0.5
     rotation_rad: float = 0.8
     min_distance_ang: float = 0.0
+    energy_grid: HostEnergyGrid | None = None
     self_check_every: int = 10_000
     self_check_tolerance_ev: float = 1e-6
     progress: Progress | None = None

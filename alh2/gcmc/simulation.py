@@ -12,6 +12,7 @@ from ase import Atoms
 
 from alh2.core.errors import BadInputError
 from alh2.core.units import BAR_IN_EV_PER_ANG3, beta_per_ev
+from alh2.gcmc.bias import InsertionBias, insertion_bias
 from alh2.gcmc.geometry import Contacts, PeriodicCell
 from alh2.gcmc.molecule import RigidMolecule
 from alh2.gcmc.moves import Ensemble
@@ -22,6 +23,8 @@ from alh2.gcmc.schedule import Schedule
 from alh2.gcmc.settings import GcmcSettings
 from alh2.gcmc.walker import MOVE_NAMES
 from alh2.potential.protocol import Potential
+
+_VANISHING_BAR = 1e-12
 
 
 def simulate(
@@ -197,4 +200,25 @@ def _ensemble(
         gas_energy_ev=gas_ev,
         max_molecules=options.max_molecules,
         contacts=Contacts(framework, cell, options.min_distance_ang) if options.min_distance_ang else None,
+        bias=_bias(cell, molecule, options, temperature_k, fugacity_bar),
     )
+
+
+def _bias(
+    cell: PeriodicCell, molecule: RigidMolecule, options: GcmcSettings, temperature_k: float, fugacity_bar: float
+) -> InsertionBias | None:
+    """The bias of `energy_grid`; at fugacity 0 (no exchange) that of vanishing density."""
+    grid = options.energy_grid
+    if grid is None:
+        return None
+    same_molecule = grid.molecule.symbols == molecule.symbols and np.allclose(
+        grid.molecule.sites_ang, molecule.sites_ang, rtol=0.0, atol=1e-6
+    )
+    if not same_molecule or not np.allclose(grid.cell_ang, cell.matrix_ang, rtol=0.0, atol=1e-9):
+        raise BadInputError(
+            "energy_grid",
+            expected="the grid of this molecule in this cell",
+            found="one of another " + ("cell" if same_molecule else "molecule"),
+            action="make it with host_energy_grid",
+        )
+    return insertion_bias(grid, temperature_k=temperature_k, fugacity_bar=fugacity_bar or _VANISHING_BAR)

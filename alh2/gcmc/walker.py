@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-MOVE_NAMES = ("insertion", "deletion", "translation", "rotation")
+MOVE_NAMES = ("insertion", "deletion", "translation", "rotation", "reinsertion")
 _BLOCK = 4096
 
 

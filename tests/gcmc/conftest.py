@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from ase import Atoms
@@ -119,3 +120,120 @@ def write_random_model(path: Path, types: tuple[str, ...]) -> Path:
 def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of random weights for Al, O and H with a cutoff of 3 Å."""
     return write_random_model(tmp_path_factory.mktemp("random") / "model.dp", ("Al", "O", "H"))
+
+
+@numba.njit
+def _site_energies(sites, host, wells, guests, skip, cell, inverse, epsilon, sigma, cutoff):
+    """Energy of `sites` with the host and with all guests but `skip`: 12-6 pairs, Morse wells, nearest images."""
+    total = 0.0
+    limit = cutoff * cutoff
+    for s in range(sites.shape[0]):
+        for a in range(host.shape[0] + guests.shape[0]):
+            is_host = a < host.shape[0]
+            if not is_host and a - host.shape[0] == skip:
+                continue
+            for t in range(1 if is_host else sites.shape[0]):
+                x = sites[s] - (host[a] if is_host else guests[a - host.shape[0], t])
+                f = inverse.T @ x
+                for i in range(3):
+                    f[i] -= np.round(f[i])
+                x = cell.T @ f
+                r2 = x[0] * x[0] + x[1] * x[1] + x[2] * x[2]
+                if r2 >= limit:
+                    continue
+                if r2 < 1e-4:
+                    return np.inf
+                e, d = (wells[a, 0], wells[a, 1]) if is_host else (epsilon, sigma)
+                s6 = (d * d / r2) ** 3
+                total += 4.0 * e * (s6 * s6 - s6)
+                if is_host and wells[a, 2] > 0.0:
+                    grown = np.exp(-wells[a, 4] * (np.sqrt(r2) - wells[a, 3]))
+                    total += wells[a, 2] * (grown * grown - 2.0 * grown)
+    return total
+
+
+@dataclass(frozen=True)
+class PairPotential:
+    """12-6 sites cut at `cutoff_ang`, with host atoms that may carry a Morse well; cell wider than twice the cutoff.
+
+    wells : per host element (12-6 epsilon eV, sigma Å, Morse depth eV, length Å, steepness 1/Å)
+    tail : with the long-range correction of a uniform single-site fluid (Allen and Tildesley, eq. 2.144)
+    """
+
+    epsilon_ev: float
+    sigma_ang: float
+    cutoff_ang: float
+    wells: dict[str, tuple[float, float, float, float, float]] = field(default_factory=dict)
+    tail: bool = False
+    calls: list[int] = field(default_factory=lambda: [0])
+
+    def start(self, framework: Atoms, molecule_symbols: tuple[str, ...], guests_ang: np.ndarray) -> PairSession:
+        return PairSession(self, framework, np.array(guests_ang))
+
+    def molecule_energy_ev(self, molecule_symbols: tuple[str, ...], sites_ang: np.ndarray) -> float:
+        return 0.0
+
+
+class PairSession:
+    def __init__(self, potential: PairPotential, framework: Atoms, guests: np.ndarray) -> None:
+        self.potential = potential
+        self.cell = np.array(framework.cell)
+        self.inverse = np.linalg.inv(self.cell)
+        self.host = framework.positions.reshape(-1, 3).copy()
+        self.wells = np.array([potential.wells[s] for s in framework.get_chemical_symbols()]).reshape(-1, 5)
+        ratio = (potential.sigma_ang / potential.cutoff_ang) ** 3
+        tail = 8.0 / 3.0 * math.pi * potential.epsilon_ev * potential.sigma_ang**3 * (ratio**3 / 3.0 - ratio)
+        self.tail_ev = tail / abs(np.linalg.det(self.cell)) if potential.tail else 0.0
+        self.n = len(guests)
+        self.guests = np.zeros((max(64, 2 * self.n), *guests.shape[1:]))
+        self.guests[: self.n] = guests
+        self.energy_ev = self.recompute_ev()
+
+    def of(self, sites: np.ndarray, skip: int) -> float:
+        p = self.potential
+        p.calls[0] += 1
+        return _site_energies(
+            sites, self.host, self.wells, self.guests[: self.n], skip, self.cell, self.inverse,
+            p.epsilon_ev, p.sigma_ang, p.cutoff_ang,
+        )  # fmt: skip
+
+    def trial(self, remove: int | None, insert_ang: np.ndarray | None) -> float:
+        change, n = 0.0, self.n
+        if remove is not None:
+            change -= self.of(self.guests[remove], remove)
+            n -= 1
+        if insert_ang is not None:
+            change += self.of(insert_ang, -1 if remove is None else remove)
+            n += 1
+        change += self.tail_ev * (n * n - self.n * self.n)
+        self.pending = (remove, insert_ang, change)
+        return change
+
+    def accept(self) -> None:
+        remove, insert_ang, change = self.pending
+        self.energy_ev += change
+        if remove is None:
+            if self.n == len(self.guests):
+                self.guests = np.concatenate([self.guests, np.zeros_like(self.guests)])
+            self.guests[self.n] = insert_ang
+            self.n += 1
+        elif insert_ang is not None:
+            self.guests[remove] = insert_ang
+        else:
+            self.n -= 1
+            self.guests[remove] = self.guests[self.n]
+
+    def recompute_ev(self) -> float:
+        everyone = self.n
+        total = 0.0
+        for self.n in range(everyone):
+            total += self.of(self.guests[self.n], -1)
+        self.n = everyone
+        self.energy_ev = total + self.tail_ev * everyone**2
+        return self.energy_ev
+
+
+@pytest.fixture(scope="session")
+def pair_potential() -> type[PairPotential]:
+    """The class of compiled 12-6 potentials with wells on host atoms."""
+    return PairPotential
