@@ -1,8 +1,8 @@
-"""Compiled loops of the incremental `se_e2_a` energy: neighbour pairs, environment rows, sums, descriptors.
+"""Compiled bookkeeping of trials: which atoms a change touches, and the neighbour terms that appear and disappear.
 
-A *row* is one neighbour term of one central atom: `slot` (which sum it belongs to), `net`, `pair` (centre type times
-n_types plus neighbour type), `sign` (+1 appears, -1 disappears), and R = (s, x, y, z) normalised.
-Lengths in Å.
+A *slot* is one atom whose energy a trial changes, or a new atom; slots are sorted by element. A *row* is one neighbour
+term of a slot: element of the neighbour, displacement to it (Å), sign (+1 appears, -1 disappears). Arrays of several
+walkers have the walker as their first index.
 """
 
 from __future__ import annotations
@@ -12,276 +12,349 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from alh2.potential.neighbours import Geometry, Grid, images, locate
 
-class Geometry(NamedTuple):
-    """Cell and cutoff.
+TOO_SMALL = -1
+"""Answer of a search whose buffers did not suffice."""
 
-    cell, inverse : (3, 3), rows are cell vectors, and its inverse; reach : (3,) cutoff over the cell's heights
-    rcut, rcut_smth, protection : of the environment matrix
+
+class System(NamedTuple):
+    """What all walkers share and no move changes.
+
+    types : (capacity,) int64 of atom i: host, then molecule after molecule; n_host atoms belong to the host
+    silent : (n_types, n_types) int64: 1 takes a neighbour's place but adds nothing, 2 is no neighbour at all
     """
 
-    cell: np.ndarray
-    inverse: np.ndarray
-    reach: np.ndarray
-    rcut: float
-    rcut_smth: float
-    protection: float
-
-
-class Tables(NamedTuple):
-    """Per pair of types: mean, scale (n_types, n_types, 4) of R and the embedding's number (n_types, n_types)."""
-
-    mean: np.ndarray
-    scale: np.ndarray
-    net: np.ndarray
-
-
-class Setting(NamedTuple):
-    """What stays the same during a session."""
-
     geometry: Geometry
-    tables: Tables
-
-
-class Rows(NamedTuple):
-    """Buffers of rows: slot, net, pair (capacity,) int64; sign (capacity,); r (capacity, 4)."""
-
-    slot: np.ndarray
-    net: np.ndarray
-    pair: np.ndarray
-    sign: np.ndarray
-    r: np.ndarray
-
-
-class Atoms(NamedTuple):
-    """Positions (capacity, 3) and types (capacity,) int64."""
-
-    positions: np.ndarray
+    grid: Grid
     types: np.ndarray
+    n_host: int
+    silent: np.ndarray
+
+
+class State(NamedTuple):
+    """Present configurations: n_atoms (walkers,); positions, sums (…, 4, M), counts (…, n_types), energies."""
+
+    n_atoms: np.ndarray
+    positions: np.ndarray
+    sums: np.ndarray
+    counts: np.ndarray
+    energies: np.ndarray
 
 
 class Change(NamedTuple):
-    """One trial.
+    """Trials, one per walker.
 
-    sites : (n_insert + removed atoms, 3): the molecule appearing, then the positions of the one disappearing
-    types : (n_sites,) int64 of either; n_insert : sites that appear (0 for none)
-    first, last : atoms [first, last) disappear (empty range for none)
+    sites : (walkers, 2 n_sites, 3): the n_insert (walkers,) appearing atoms, then the n_remove disappearing ones,
+    which are atoms [first, first + n_remove)
     """
 
     sites: np.ndarray
-    types: np.ndarray
-    n_insert: int
-    first: int
-    last: int
+    n_insert: np.ndarray
+    n_remove: np.ndarray
+    first: np.ndarray
 
 
-class Work(NamedTuple):
-    """Buffers: rows; affected (capacity,) int64 atoms; scratch (images, 3) displacements."""
+class Slots(NamedTuple):
+    """Slots and rows of every walker's trial.
 
-    rows: Rows
-    affected: np.ndarray
-    scratch: np.ndarray
-
-
-@numba.njit(cache=True)
-def images(d: np.ndarray, geometry: Geometry, itself: bool, out: np.ndarray) -> int:
-    """Write to `out` every periodic image of displacement `d` within the cutoff; returns how many.
-
-    Each fractional component of an image within rcut is at most rcut over the cell's height, so the loops below miss
-    none in any triclinic cell. `itself` leaves out the zero displacement of an atom to itself.
+    n : (walkers,) slots; by_type : (walkers, n_types + 1) first slot of each element
+    atom : the atom, or -1 - m for appearing site m; rows of slot s are [row[s], row[s + 1])
+    other, sign, d : of rows; closest : (walkers,) smallest squared distance of an appearing pair
+    sums, counts, energies : what the slots would have
     """
-    cell, inverse = geometry.cell, geometry.inverse
-    low, high, f = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3)
-    for k in range(3):
-        x = d[0] * inverse[0, k] + d[1] * inverse[1, k] + d[2] * inverse[2, k]
-        x -= np.rint(x)
-        bound = geometry.reach[k] + 1e-9
-        low[k] = int(np.ceil(-bound - x))
-        high[k] = int(np.floor(bound - x))
-        if low[k] > high[k]:
-            return 0
-        f[k] = x
-    n = 0
-    limit = geometry.rcut * geometry.rcut
-    for i in range(low[0], high[0] + 1):
-        for j in range(low[1], high[1] + 1):
-            for m in range(low[2], high[2] + 1):
-                if itself and i == 0 and j == 0 and m == 0:
-                    continue
-                a, b, c = f[0] + i, f[1] + j, f[2] + m
-                x = a * cell[0, 0] + b * cell[1, 0] + c * cell[2, 0]
-                y = a * cell[0, 1] + b * cell[1, 1] + c * cell[2, 1]
-                z = a * cell[0, 2] + b * cell[1, 2] + c * cell[2, 2]
-                if x * x + y * y + z * z < limit:
-                    out[n, 0], out[n, 1], out[n, 2] = x, y, z
-                    n += 1
+
+    n: np.ndarray
+    by_type: np.ndarray
+    atom: np.ndarray
+    row: np.ndarray
+    other: np.ndarray
+    sign: np.ndarray
+    d: np.ndarray
+    closest: np.ndarray
+    sums: np.ndarray
+    counts: np.ndarray
+    energies: np.ndarray
+
+
+class Scratch(NamedTuple):
+    """Buffers of a search: pairs as found (atom, site, displacement), slot of each atom (-1: none), images."""
+
+    atom: np.ndarray
+    site: np.ndarray
+    d: np.ndarray
+    slot: np.ndarray
+    touched: np.ndarray
+    images: np.ndarray
+
+
+class Search(NamedTuple):
+    """All that a search reads and writes."""
+
+    system: System
+    state: State
+    slots: Slots
+    scratch: Scratch
+
+
+@numba.njit(cache=True, nogil=True)
+def _keep(n: int, key: tuple[int, int], found: int, scratch: Scratch, w: int) -> int:
+    """Append the `found` displacements in scratch.images as pairs of (atom, site) `key`; returns the new number."""
+    if n < 0 or n + found > scratch.atom.shape[1]:
+        return TOO_SMALL
+    for s in range(found):
+        scratch.atom[w, n], scratch.site[w, n] = key
+        for k in range(3):
+            scratch.d[w, n, k] = scratch.images[w, s, k]
+        n += 1
     return n
 
 
-@numba.njit(cache=True)
-def write_row(at: int, key: tuple[int, int, int], sign: float, d: np.ndarray, setting: Setting, rows: Rows) -> None:
-    """Row `at` for `key` = (slot, centre type, neighbour type), the neighbour at `d` (3,) from the centre."""
-    g, t = setting
-    slot, centre, neighbour = key
-    r = np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
-    u = (r - g.rcut_smth) / (g.rcut - g.rcut_smth)
-    if u <= 0.0:
-        w = 1.0
-    elif u >= 1.0:
-        w = 0.0
-    else:
-        w = u * u * u * (-6.0 * u * u + 15.0 * u - 10.0) + 1.0
-    q = 1.0 / (r + g.protection)
-    rows.slot[at] = slot
-    rows.net[at] = t.net[centre, neighbour]
-    rows.pair[at] = centre * t.net.shape[0] + neighbour
-    rows.sign[at] = sign
-    rows.r[at, 0] = (w * q - t.mean[centre, neighbour, 0]) / t.scale[centre, neighbour, 0]
-    for k in range(3):
-        value = w * d[k] * q * q
-        rows.r[at, k + 1] = (value - t.mean[centre, neighbour, k + 1]) / t.scale[centre, neighbour, k + 1]
-
-
-@numba.njit(cache=True)
-def squared(v: np.ndarray) -> float:
-    """|v|^2 of (3,)."""
-    return v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
-
-
-@numba.njit(cache=True)
-def own_rows(n_rows: int, change: Change, setting: Setting, work: Work) -> tuple[int, float]:
-    """Rows among the appearing sites and their images, slot -1 - m for site m: (rows or -1, smallest distance^2)."""
-    closest = 1e300
-    d = np.empty(3)
-    for m in range(change.n_insert):
-        for other in range(change.n_insert):
-            for k in range(3):
-                d[k] = change.sites[other, k] - change.sites[m, k]
-            found = images(d, setting.geometry, m == other, work.scratch)
-            if n_rows + found > len(work.rows.slot):
-                return -1, 0.0
-            for i in range(found):
-                v = work.scratch[i]
-                write_row(n_rows, (-1 - m, change.types[m], change.types[other]), 1.0, v, setting, work.rows)
-                n_rows += 1
-                closest = min(closest, squared(v))
-    return n_rows, closest
-
-
-@numba.njit(cache=True)
-def trial_rows(change: Change, atoms: Atoms, n_atoms: int, setting: Setting, work: Work) -> tuple[int, int, float]:
-    """Rows of one trial: returns (rows, affected kept atoms, smallest squared distance of an appearing pair).
-
-    Kept atom `affected[k]` owns slot k; appearing site m owns slot n_affected + m. Returns -1 rows where the buffers
-    are too small.
-    """
-    rows, scratch = work.rows, work.scratch
-    n_rows, n_affected, closest = 0, 0, 1e300
-    d = np.empty(3)
-    for j in range(n_atoms):
-        if change.first <= j < change.last:
+@numba.njit(cache=True, nogil=True)
+def _around(n: int, key: tuple[int, int], point: np.ndarray, search: Search, w: int, gap: tuple[int, int]) -> int:
+    """Append all atoms around `point` but those in `gap` = [first, last); `key` = (atom that is not its own, site)."""
+    system, state, _, scratch = search
+    geometry, grid = system.geometry, system.grid
+    limit, (itself, site) = geometry.rcut * geometry.rcut, key
+    home, d = np.empty(3), np.empty(3)
+    box = locate(point, geometry, grid, home)
+    room = scratch.atom.shape[1]
+    for i in range(grid.start[box], grid.start[box + 1]):
+        x, y, z = grid.place[i, 0] - home[0], grid.place[i, 1] - home[1], grid.place[i, 2] - home[2]
+        r2 = x * x + y * y + z * z
+        if r2 >= limit or (grid.atom[i] == itself and r2 < 1e-12):
             continue
-        own, mine = -1, atoms.types[j]
-        for m in range(len(change.sites)):
-            for k in range(3):
-                d[k] = change.sites[m, k] - atoms.positions[j, k]
-            found = images(d, setting.geometry, False, scratch)
-            if found == 0:
-                continue
-            if n_rows + 2 * found > len(rows.slot):
-                return -1, 0, 0.0
-            if own < 0:
-                own = n_affected
-                work.affected[own] = j
-                n_affected += 1
-            appears = m < change.n_insert
-            other = change.types[m if appears else m - change.n_insert]
-            for i in range(found):
-                v = scratch[i]
-                write_row(n_rows, (own, mine, other), 1.0 if appears else -1.0, v, setting, rows)
-                n_rows += 1
-                if appears:
-                    closest = min(closest, squared(v))
-                    v[0], v[1], v[2] = -v[0], -v[1], -v[2]
-                    write_row(n_rows, (-1 - m, other, mine), 1.0, v, setting, rows)
-                    n_rows += 1
-    n_rows, within = own_rows(n_rows, change, setting, work)
-    for row in range(n_rows):
-        if rows.slot[row] < 0:
-            rows.slot[row] = n_affected - 1 - rows.slot[row]
-    return n_rows, n_affected, min(closest, within)
+        if n >= room:
+            return TOO_SMALL
+        scratch.atom[w, n], scratch.site[w, n] = grid.atom[i], site
+        scratch.d[w, n, 0], scratch.d[w, n, 1], scratch.d[w, n, 2] = x, y, z
+        n += 1
+    for j in range(system.n_host, state.n_atoms[w]):
+        if gap[0] <= j < gap[1]:
+            continue
+        for k in range(3):
+            d[k] = state.positions[w, j, k] - point[k]
+        found = images(d, geometry, j == itself, scratch.images[w])
+        if found:
+            n = _keep(n, (j, site), found, scratch, w)
+            if n < 0:
+                return n
+    return n
 
 
-@numba.njit(cache=True)
-def centre_rows(first: int, last: int, atoms: Atoms, n_atoms: int, setting: Setting, work: Work) -> tuple[int, float]:
-    """All rows of central atoms [first, last), slot counted from `first`: (rows or -1, smallest squared distance)."""
-    n_rows, closest = 0, 1e300
+@numba.njit(cache=True, nogil=True)
+def _among(n: int, change: Change, search: Search, w: int) -> int:
+    """Append the pairs among the appearing sites and their images, as atom -1 - other."""
     d = np.empty(3)
-    for i in range(first, last):
-        for j in range(n_atoms):
+    for m in range(change.n_insert[w]):
+        for other in range(change.n_insert[w]):
             for k in range(3):
-                d[k] = atoms.positions[j, k] - atoms.positions[i, k]
-            found = images(d, setting.geometry, i == j, work.scratch)
-            if n_rows + found > len(work.rows.slot):
-                return -1, 0.0
-            for m in range(found):
-                v = work.scratch[m]
-                write_row(n_rows, (i - first, atoms.types[i], atoms.types[j]), 1.0, v, setting, work.rows)
-                closest = min(closest, squared(v))
-                n_rows += 1
-    return n_rows, closest
+                d[k] = change.sites[w, other, k] - change.sites[w, m, k]
+            found = images(d, search.system.geometry, m == other, search.scratch.images[w])
+            n = _keep(n, (-1 - other, m), found, search.scratch, w)
+    return n
 
 
-@numba.njit(cache=True)
-def table_values(
-    n_rows: int,
-    rows: Rows,
-    coefficients: np.ndarray,
-    index: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    g: np.ndarray,
-) -> None:
-    """g (n_rows, M) of each row from piecewise polynomials; `index` is (first, intervals, lowest, per_width)."""
-    first, intervals, lowest, per_width = index
-    top = coefficients.shape[1] - 1
-    width = coefficients.shape[2]
-    for row in range(n_rows):
-        net = rows.net[row]
-        x = (rows.r[row, 0] - lowest[net]) * per_width[net]
-        i = min(max(int(np.floor(x)), 0), intervals[net] - 1)
-        u = 2.0 * (x - i) - 1.0
-        block = coefficients[first[net] + i]
-        for m in range(width):
-            g[row, m] = block[top, m]
-        for power in range(top - 1, -1, -1):
-            for m in range(width):
-                g[row, m] = g[row, m] * u + block[power, m]
+@numba.njit(cache=True, nogil=True)
+def _sort_slots(n_touched: int, n_new: int, search: Search, w: int) -> None:
+    """Slots of the touched atoms and the new sites, by element; their numbers in scratch.slot (sites after atoms)."""
+    system, _, slots, scratch = search
+    types, touched, edge = system.types, scratch.touched[w], slots.by_type[w]
+    edge[:] = 0
+    for i in range(n_touched):
+        edge[types[touched[i]] + 1] += 1
+    for m in range(n_new):
+        edge[types[system.n_host + m] + 1] += 1
+    for a in range(len(edge) - 1):
+        edge[a + 1] += edge[a]
+    at = edge.copy()
+    for i in range(n_touched + n_new):
+        new = i - n_touched
+        a = types[touched[i]] if new < 0 else types[system.n_host + new]
+        slots.atom[w, at[a]] = touched[i] if new < 0 else -1 - new
+        scratch.slot[w, touched[i] if new < 0 else len(types) + new] = at[a]
+        at[a] += 1
+    slots.n[w] = n_touched + n_new
 
 
-@numba.njit(cache=True)
-def add_rows(n_rows: int, rows: Rows, g: np.ndarray, padding: np.ndarray, sums: np.ndarray, counts: np.ndarray) -> None:
-    """Add each row to its slot: sums (slots, 4, M) += sign (g R - padding), counts (slots, n_types) += sign.
+@numba.njit(cache=True, nogil=True)
+def _rows_of_pairs(n: int, n_new: int, search: Search, w: int, write: bool) -> None:
+    """Count (into row[s + 1]) or write (at row[s], advancing it) the rows of pairs; sites >= n_new disappear."""
+    system, _, slots, scratch = search
+    types, silent, n_host, row = system.types, system.silent, system.n_host, slots.row[w]
+    for p in range(n):
+        j, m = scratch.atom[w, p], scratch.site[w, p]
+        new = m < n_new
+        mine = types[n_host + (m if new else m - n_new)]
+        other = types[j] if j >= 0 else types[n_host - 1 - j]
+        for side in range(2):
+            if side == 0 and (j < 0 or silent[other, mine] == 2):
+                continue
+            if side == 1 and (not new or silent[mine, other] == 2):
+                continue
+            s = scratch.slot[w, j] if side == 0 else scratch.slot[w, len(types) + m]
+            if not write:
+                row[s + 1] += 1
+                continue
+            at = row[s]
+            row[s] += 1
+            slots.other[w, at] = mine if side == 0 else other
+            slots.sign[w, at] = 1.0 if new else -1.0
+            for k in range(3):
+                slots.d[w, at, k] = scratch.d[w, p, k] if side == 1 else -scratch.d[w, p, k]
 
-    padding : (n_types^2, 4, M), what the empty slot contributed that the neighbour takes (or frees).
-    """
-    n_types = counts.shape[1]
-    width = sums.shape[2]
-    for row in range(n_rows):
-        slot, pair, sign = rows.slot[row], rows.pair[row], rows.sign[row]
-        counts[slot, pair % n_types] += int(sign)
-        for c in range(4):
-            factor = sign * rows.r[row, c]
-            for m in range(width):
-                sums[slot, c, m] += factor * g[row, m] - sign * padding[pair, c, m]
+
+@numba.njit(cache=True, nogil=True)
+def _index_rows(n: int, n_new: int, search: Search, w: int) -> None:
+    """Write the rows of all slots, slot by slot."""
+    row, n_slots = search.slots.row[w], search.slots.n[w]
+    row[: n_slots + 1] = 0
+    _rows_of_pairs(n, n_new, search, w, False)
+    for s in range(n_slots):
+        row[s + 1] += row[s]
+    _rows_of_pairs(n, n_new, search, w, True)
+    for s in range(n_slots, 0, -1):
+        row[s] = row[s - 1]
+    row[0] = 0
 
 
-@numba.njit(cache=True)
-def descriptors(sums: np.ndarray, order: np.ndarray, axis: int, n_neighbours: int, out: np.ndarray) -> None:
-    """out (len(order), M * axis): D of slots `order`, D[m, k] = sum_c T[c, m] T[c, k] / n^2."""
-    width = sums.shape[2]
-    factor = 1.0 / (float(n_neighbours) * float(n_neighbours))
-    for i in range(len(order)):
-        s = sums[order[i]]
-        for m in range(width):
-            a, b, c, d = s[0, m] * factor, s[1, m] * factor, s[2, m] * factor, s[3, m] * factor
-            for k in range(axis):
-                out[i, m * axis + k] = a * s[0, k] + b * s[1, k] + c * s[2, k] + d * s[3, k]
+@numba.njit(cache=True, nogil=True)
+def _count(search: Search, w: int) -> None:
+    """Neighbour counts the slots would have."""
+    _, state, slots, _ = search
+    for s in range(slots.n[w]):
+        atom, mine = slots.atom[w, s], slots.counts[w, s]
+        for b in range(len(mine)):
+            mine[b] = state.counts[w, atom, b] if atom >= 0 else 0
+        for at in range(slots.row[w, s], slots.row[w, s + 1]):
+            mine[slots.other[w, at]] += int(slots.sign[w, at])
+
+
+@numba.njit(cache=True, nogil=True)
+def find_trial(change: Change, search: Search, w: int) -> bool:
+    """Slots and rows of walker w's trial; False where a buffer is too small."""
+    _, state, slots, scratch = search
+    n_new = change.n_insert[w]
+    n_sites = n_new + change.n_remove[w]
+    gap = (change.first[w], change.first[w] + change.n_remove[w])
+    n, nearest, room = 0, 1e300, slots.atom.shape[1]
+    for m in range(n_sites):
+        n = _around(n, (-1, m), change.sites[w, m], search, w, gap)
+        if n < 0:
+            return False
+    n = _among(n, change, search, w)
+    if n < 0 or 2 * n > slots.other.shape[1]:
+        return False
+    n_touched = 0
+    for p in range(n):
+        if scratch.site[w, p] < n_new:
+            nearest = min(nearest, scratch.d[w, p, 0] ** 2 + scratch.d[w, p, 1] ** 2 + scratch.d[w, p, 2] ** 2)
+        j = scratch.atom[w, p]
+        if j >= 0 and scratch.slot[w, j] < 0:
+            scratch.slot[w, j] = 0
+            scratch.touched[w, n_touched] = j
+            n_touched += 1
+    slots.closest[w] = nearest
+    fits = n_touched + n_new <= room
+    if fits:
+        _sort_slots(n_touched, n_new, search, w)
+        _index_rows(n, n_new, search, w)
+        _count(search, w)
+    for i in range(n_touched):
+        scratch.slot[w, scratch.touched[w, i]] = -1
+    return fits
+
+
+@numba.njit(cache=True, nogil=True)
+def find_centres(first: int, last: int, search: Search, w: int) -> bool:
+    """Atoms [first, last) of walker w as slots that start from nothing; False where a buffer is too small."""
+    system, state, slots, scratch = search
+    types, n_slots = system.types, last - first
+    edge = slots.by_type[w]
+    edge[:] = 0
+    for i in range(first, last):
+        edge[types[i] + 1] += 1
+    for a in range(len(edge) - 1):
+        edge[a + 1] += edge[a]
+    at, rows = edge.copy(), 0
+    for i in range(first, last):
+        scratch.touched[w, at[types[i]]] = i
+        at[types[i]] += 1
+    slots.closest[w] = 1e300
+    for s in range(n_slots):
+        i = scratch.touched[w, s]
+        n = _around(0, (i, 0), state.positions[w, i], search, w, (0, 0))
+        if n < 0 or rows + n > slots.other.shape[1]:
+            return False
+        slots.atom[w, s], slots.row[w, s] = -1 - i, rows
+        for p in range(n):
+            other = types[scratch.atom[w, p]]
+            if system.silent[types[i], other] == 2:
+                continue
+            slots.other[w, rows], slots.sign[w, rows] = other, 1.0
+            r2 = 0.0
+            for k in range(3):
+                slots.d[w, rows, k] = scratch.d[w, p, k]
+                r2 += scratch.d[w, p, k] ** 2
+            slots.closest[w] = min(slots.closest[w], r2)
+            rows += 1
+    slots.row[w, n_slots] = rows
+    slots.n[w] = n_slots
+    _count(search, w)
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
+def take_slots(search: Search, w: int, whole: bool) -> None:
+    """Write the slots of kept atoms into the state; with `whole` (after find_centres) those of all atoms."""
+    _, state, slots, _ = search
+    for s in range(slots.n[w]):
+        i = slots.atom[w, s]
+        if i < 0:
+            if not whole:
+                continue
+            i = -1 - i
+        state.sums[w, i] = slots.sums[w, s]
+        state.counts[w, i] = slots.counts[w, s]
+        state.energies[w, i] = slots.energies[w, s]
+
+
+@numba.njit(cache=True, nogil=True)
+def take_trial(change: Change, search: Search, w: int) -> None:
+    """Make walker w's trial its state; a removed molecule that is not replaced is overwritten by the last one."""
+    system, state, slots, _ = search
+    take_slots(search, w, False)
+    n_new, n_old, first = change.n_insert[w], change.n_remove[w], change.first[w]
+    if n_new:
+        if not n_old:
+            first = state.n_atoms[w]
+            state.n_atoms[w] += n_new
+        for s in range(slots.n[w]):
+            m = -1 - slots.atom[w, s]
+            if m >= 0:
+                state.positions[w, first + m] = change.sites[w, m]
+                state.sums[w, first + m] = slots.sums[w, s]
+                state.counts[w, first + m] = slots.counts[w, s]
+                state.energies[w, first + m] = slots.energies[w, s]
+        return
+    last = state.n_atoms[w] - n_old
+    if first != last:
+        for k in range(n_old):
+            state.positions[w, first + k] = state.positions[w, last + k]
+            state.sums[w, first + k] = state.sums[w, last + k]
+            state.counts[w, first + k] = state.counts[w, last + k]
+            state.energies[w, first + k] = state.energies[w, last + k]
+    state.n_atoms[w] = last
+
+
+@numba.njit(cache=True, nogil=True)
+def gain(change: Change, search: Search, w: int) -> float:
+    """Energy change of walker w's evaluated trial."""
+    _, state, slots, _ = search
+    total = 0.0
+    for s in range(slots.n[w]):
+        i = slots.atom[w, s]
+        total += slots.energies[w, s] - (state.energies[w, i] if i >= 0 else 0.0)
+    for i in range(change.first[w], change.first[w] + change.n_remove[w]):
+        total -= state.energies[w, i]
+    return total

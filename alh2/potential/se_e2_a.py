@@ -30,6 +30,9 @@ class SeE2aModel:
     mean, scale : (n_types, n_types, 4) normalisation for (centre, neighbour)
     embeddings : networks by :meth:`network_index`; fittings : one per centre type
     bias_ev : (n_types,) constant of each type (network constants, vacuum terms and output bias together)
+    silent : (n_types, n_types) int64 for (centre, neighbour): 1 where the descriptor excludes the pair (the neighbour
+        takes a place and adds nothing), 2 where the model does (it is no neighbour at all), else 0
+    muted : (n_types,) bool: atoms whose energy is bias_ev alone
     """
 
     file: Path
@@ -46,6 +49,8 @@ class SeE2aModel:
     embeddings: tuple[Network, ...]
     fittings: tuple[Network, ...]
     bias_ev: np.ndarray
+    silent: np.ndarray
+    muted: np.ndarray
 
     @property
     def n_types(self) -> int:
@@ -62,17 +67,6 @@ class SeE2aModel:
         centre, neighbour = np.indices((self.n_types, self.n_types))
         return neighbour if self.one_side else centre + neighbour * self.n_types
 
-    def padding(self) -> np.ndarray:
-        """(n_types, n_types, M, 4): what one empty slot of neighbour type b adds to T of centre type a."""
-        rows = -self.mean / self.scale
-        index = self.network_index()
-        values = np.empty((self.n_types, self.n_types, self.width, 4))
-        for a in range(self.n_types):
-            for b in range(self.n_types):
-                g = self.embeddings[index[a, b]](rows[a, b, :1].reshape(1, 1))[0]
-                values[a, b] = np.outer(g, rows[a, b])
-        return values
-
 
 def _refuse(where: str, expected: str, found: str) -> BadInputError:
     return BadInputError(where, expected=expected, found=found, action="use full energies for this model")
@@ -88,14 +82,10 @@ def _check_kind(model: dict[str, Any], where: str) -> None:
     if fitting.get("type") != "ener" or fitting.get("mixed_types"):
         raise _refuse(where, "one energy fitting net per element", f"fitting {fitting.get('type')}")
     for name, holder, key in (
-        ("exclude_types", descriptor, "exclude_types"),
         ("spin", descriptor, "spin"),
-        ("fitting exclude_types", fitting, "exclude_types"),
         ("numb_fparam", fitting, "numb_fparam"),
         ("numb_aparam", fitting, "numb_aparam"),
         ("dim_case_embd", fitting, "dim_case_embd"),
-        ("pair_exclude_types", model, "pair_exclude_types"),
-        ("atom_exclude_types", model, "atom_exclude_types"),
         ("exponential switch", descriptor.get("env_mat") or {}, "use_exp_switch"),
     ):
         if holder.get(key):
@@ -129,16 +119,38 @@ def _normalisation(descriptor: dict[str, Any], sel: np.ndarray, where: str) -> t
 
 
 def _constants(model: dict[str, Any], fittings: tuple[Network, ...]) -> np.ndarray:
-    """Per-type constant: bias_atom_e + out_bias, less fit(0) for the types whose vacuum energy is given."""
+    """Per-type constant: bias_atom_e + out_bias, less fit(0) for the types whose vacuum energy is given.
+
+    Types the fitting excludes have out_bias alone, types the model excludes nothing.
+    """
     fitting = model["fitting"]
     bias = np.array(fitting["@variables"]["bias_atom_e"], dtype=np.float64).reshape(-1)
-    bias += np.array(model["@variables"]["out_bias"], dtype=np.float64)[0].reshape(-1)
     given = fitting.get("atom_ener") or []
     if any(value is not None for value in given):
         for a, net in enumerate(fittings):
             if not (len(given) > a and given[a] is None):
                 bias[a] -= net(np.zeros((1, net.layers[0].w.shape[0])))[0, 0]
+    bias[list(fitting.get("exclude_types") or [])] = 0.0
+    bias += np.array(model["@variables"]["out_bias"], dtype=np.float64)[0].reshape(-1)
+    bias[list(model.get("atom_exclude_types") or [])] = 0.0
     return bias
+
+
+def _muted(model: dict[str, Any]) -> np.ndarray:
+    muted = np.zeros(len(model["type_map"]), dtype=bool)
+    for excluded in (model["fitting"].get("exclude_types"), model.get("atom_exclude_types")):
+        muted[list(excluded or [])] = True
+    return muted
+
+
+def _silent(model: dict[str, Any]) -> np.ndarray:
+    """See `SeE2aModel.silent`; an excluded pair is excluded either way round."""
+    n = len(model["type_map"])
+    silent = np.zeros((n, n), dtype=np.int64)
+    for value, pairs in ((1, model["descriptor"].get("exclude_types")), (2, model.get("pair_exclude_types"))):
+        for a, b in pairs or []:
+            silent[a, b] = silent[b, a] = value
+    return silent
 
 
 def _same_fitting(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -209,4 +221,6 @@ def read_se_e2_a(model_file: Path) -> SeE2aModel:
         embeddings=embeddings,
         fittings=fittings,
         bias_ev=_constants(model, fittings),
+        silent=_silent(model),
+        muted=_muted(model),
     )

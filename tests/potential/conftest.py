@@ -45,7 +45,13 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
     folder = tmp_path_factory.mktemp("random")
     count = iter(range(10_000))
 
-    def make(*, descriptor: dict | None = None, fitting: dict | None = None, type_map: list[str] | None = None) -> Path:
+    def make(
+        *,
+        descriptor: dict | None = None,
+        fitting: dict | None = None,
+        type_map: list[str] | None = None,
+        model: dict | None = None,
+    ) -> Path:
         from deepmd.dpmodel.model.model import get_model
         from deepmd.dpmodel.utils.serialization import save_dp_model
 
@@ -54,8 +60,8 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
         base = {"type": "se_e2_a", "rcut": 4.0, "rcut_smth": 1.0, "sel": [60] * len(names), "neuron": [8, 16]}
         base |= {"axis_neuron": 4, "seed": number} | (descriptor or {})
         net = {"neuron": [20, 20], "resnet_dt": True, "seed": number} | (fitting or {})
-        model = get_model({"type_map": names, "descriptor": base, "fitting_net": net})
-        data = model.serialize()
+        parts = {"type_map": names, "descriptor": base, "fitting_net": net} | (model or {})
+        data = get_model(parts).serialize()
         rng = np.random.default_rng(number)
         variables = data["descriptor"]["@variables"]
         shape = variables["davg"].shape

@@ -32,9 +32,15 @@ MODELS: dict[str, dict] = {
         "fitting": {"resnet_dt": False},
     },
     "given atom energies": {"fitting": {"atom_ener": [-10.0, None, -3.0, None]}},
+    "pairs excluded from the descriptor": {"descriptor": {"exclude_types": [[0, 2], [2, 2]], "type_one_side": True}},
+    "pairs excluded, two sides": {"descriptor": {"exclude_types": [[1, 2], [0, 0]], "type_one_side": False}},
+    "pairs and atoms excluded from the model": {"model": {"pair_exclude_types": [[0, 2]], "atom_exclude_types": [3]}},
+    "elements excluded from the fitting": {"fitting": {"exclude_types": [2]}},
+    "axis as wide as the embedding": {"descriptor": {"neuron": [4, 4], "axis_neuron": 4}},
+    "skipped first fitting layer": {"fitting": {"neuron": [64, 20]}},
     **{
         name: {"descriptor": {"activation_function": name}, "fitting": {"activation_function": name}}
-        for name in ("gelu", "relu", "softplus", "sigmoid", "linear", "silu", "relu6")
+        for name in ("gelu", "gelu_tf", "relu", "softplus", "sigmoid", "linear", "none", "silu", "silut", "relu6")
     },
 }
 
@@ -191,7 +197,7 @@ def test_sums_are_refreshed_after_so_many_moves(
     session = IncrementalPotential(random_model()).start(box, ("H", "H"), np.zeros((0, 2, 3)))
     session.trial(None, molecule_at(rng, np.full(3, 2.0)))
     session.accept()
-    session._sums += 1e-3
+    session._walkers._state.sums[0] += 1e-3
     session.trial(None, molecule_at(rng, np.array([4.0, 3.5, 2.0])))
     session.accept()
     assert session.last_drift_ev == 0.0

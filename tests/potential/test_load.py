@@ -20,7 +20,6 @@ from alh2.potential.se_e2_a import read_se_e2_a
 
 REFUSED = {
     "float64": {"descriptor": {"precision": "float32"}},
-    "exclude_types": {"descriptor": {"exclude_types": [[0, 1]]}},
     "descriptor se_e2_a": {"descriptor": {"type": "se_e2_r"}},
     "numb_fparam": {"fitting": {"numb_fparam": 1}},
 }
@@ -35,9 +34,9 @@ def test_unsupported_models_are_refused_by_name(words: str, refused_model: Calla
 
 
 def test_other_models_fall_back_to_full_energies_and_say_why(refused_model: Callable[..., Path]) -> None:
-    model = refused_model(descriptor={"exclude_types": [[0, 1]]})
+    model = refused_model(descriptor={"type": "se_e2_r"})
     potential = load_potential([model, Path("other.pb")])
-    assert "full energies by DeepPot" in potential.describe() and "exclude_types" in potential.describe()
+    assert "full energies by DeepPot" in potential.describe() and "se_r" in potential.describe()
     host = Atoms("OAl", [[1, 1, 1], [2.5, 1, 1]], cell=9 * np.eye(3), pbc=True)
     session = potential.start(host, ("H", "H"), np.zeros((0, 2, 3)))
     sites = np.array([[4.0, 4.0, 4.0], [4.7, 4.0, 4.0]])
