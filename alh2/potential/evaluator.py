@@ -6,6 +6,7 @@ sums and descriptors through NumPy; embeddings with kinks, which no table repres
 
 from __future__ import annotations
 
+import copy
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -58,6 +59,12 @@ class Evaluator:
         self.data = Model(self._embedding(), _packed(model) if self.compiled else _unpacked(model))
         self._rows = [self._buffers() for _ in range(self.threads)]
         self._pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
+
+    def alone(self) -> Evaluator:
+        """An evaluator on one thread that shares the weights and may be used beside this one."""
+        other = copy.copy(self)
+        other.threads, other._pool, other._rows = 1, None, [self._buffers()]
+        return other
 
     def _tables(self) -> EmbeddingTables | None:
         model = self.model

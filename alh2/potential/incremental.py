@@ -16,62 +16,9 @@ from alh2.potential.ase_potential import GAS_BOX_ANG
 from alh2.potential.deeppot import types_in
 from alh2.potential.evaluator import Evaluator
 from alh2.potential.se_e2_a import SeE2aModel, read_se_e2_a
+from alh2.potential.session import IncrementalSession
+from alh2.potential.together import Group, Seat, Seating
 from alh2.potential.walkers import Walkers
-
-REFRESH_EVERY = 5000
-"""Accepted trials after which a session recomputes its sums, against the drift of adding and subtracting."""
-
-
-class IncrementalSession:
-    """`EnergySession` of one walker, which keeps the sums and the energy of every atom."""
-
-    def __init__(self, walkers: Walkers, number: int, guests_ang: np.ndarray) -> None:
-        self._walkers, self._number = walkers, number
-        self._accepted = 0
-        self._nobody: list[None] = [None] * walkers.n_walkers
-        self.last_drift_ev = 0.0
-        walkers.start(number, guests_ang)
-
-    @property
-    def energy_ev(self) -> float:
-        """Energy of the current configuration, eV."""
-        return self._walkers.energy_ev(self._number)
-
-    @property
-    def atomic_energies_ev(self) -> np.ndarray:
-        """(n_atoms,) eV, framework first, then the molecules (a copy)."""
-        return self._walkers.atomic_energies_ev(self._number)
-
-    @property
-    def guests_ang(self) -> np.ndarray:
-        """Current guests (n_molecules, n_sites, 3), Å (a copy)."""
-        return self._walkers.guests_ang(self._number)
-
-    def recompute_ev(self) -> float:
-        """Fresh sums and energy (eV) of the current configuration; the change is kept in `last_drift_ev`."""
-        before = self.energy_ev
-        self._accepted = 0
-        self._walkers.refresh(self._number)
-        self.last_drift_ev = self.energy_ev - before
-        return self.energy_ev
-
-    def trial(self, remove: int | None, insert_ang: np.ndarray | None) -> float:
-        """Energy change (eV) of a trial, see `EnergySession.trial`; ``inf`` for an overlap (`OVERLAP_ANG`).
-
-        Raises BadInputError where an atom gets more neighbours than the model's `sel` (the energy of such a
-        configuration is not defined, whether the trial would be accepted or not), IndexError for a molecule that is
-        not there, ValueError for a malformed request.
-        """
-        requests: list[tuple[int | None, np.ndarray | None] | None] = [*self._nobody]
-        requests[self._number] = (remove, insert_ang)
-        return self._walkers.trials(requests)[self._number]
-
-    def accept(self) -> None:
-        """Make the last trial current; raises RuntimeError where there is none or it was an overlap."""
-        self._walkers.accept(self._number)
-        self._accepted += 1
-        if self._accepted % REFRESH_EVERY == 0:
-            self.recompute_ev()
 
 
 class IncrementalPotential:
@@ -95,6 +42,21 @@ class IncrementalPotential:
         table = self._evaluator.tables
         how = "direct embedding nets" if table is None else f"embedding tables with error {table.error:.0e}"
         return f"incremental se_e2_a energies of {self.model.file} ({self.model.dp_file.name}, {how})"
+
+    def together(self, n: int) -> Seating:
+        """Potentials for `n` threads, whose trials are evaluated together in as many groups as there are processors."""
+        groups = max(1, min(n, self._evaluator.threads))
+        seats: list[Seat] = []
+        for group in range(groups):
+            size = n // groups + (group < n % groups)
+            seats += Group(IncrementalPotential._of(self._evaluator.alone()), size).seats
+        return Seating(tuple(seats), tuple(seats))
+
+    @classmethod
+    def _of(cls, evaluator: Evaluator) -> IncrementalPotential:
+        potential = cls.__new__(cls)
+        potential._evaluator = evaluator
+        return potential
 
     def walkers(self, framework: AseAtoms, molecule_symbols: tuple[str, ...], *, n_walkers: int) -> Walkers:
         """Room for `n_walkers` configurations on `framework`; raises BadInputError for unknown elements."""

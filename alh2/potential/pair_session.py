@@ -12,6 +12,7 @@ from alh2.core.errors import BadInputError
 from alh2.potential.full_energy import changed_guests, checked_guests
 from alh2.potential.pair_baseline import GUEST, PairBaseline
 from alh2.potential.protocol import EnergySession, Potential
+from alh2.potential.together import Seating, seating
 from alh2.structure.topology import plane_spacings_ang
 
 H2 = ("H", "H")
@@ -198,6 +199,13 @@ class PairBaselinePotential:
         _only_h2(molecule_symbols)
         alone = PairEnergy(self._baseline, Atoms(cell=np.eye(3) * 100.0, pbc=True))
         return self._model.molecule_energy_ev(molecule_symbols, sites_ang) + alone.bond_ev(np.asarray(sites_ang))
+
+    def together(self, n: int) -> Seating | None:
+        """Potentials for `n` threads where the model can evaluate their trials together."""
+        seats = seating(self._model, n)
+        if seats is None:
+            return None
+        return seats.wrapped(lambda model: PairBaselinePotential(model, self._baseline, self._described))
 
 
 def _only_h2(symbols: tuple[str, ...]) -> None:

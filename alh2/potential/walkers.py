@@ -19,8 +19,6 @@ from alh2.potential.neighbours import geometry_of, grid_of, image_room
 from alh2.potential.sums import Entries, share_out
 
 CENTRES_AT_ONCE = 64
-Trial = tuple[int | None, np.ndarray | None]
-"""What `EnergySession.trial` takes: molecule to remove, sites (n_sites, 3) Å to insert."""
 
 
 @numba.njit(cache=True, nogil=True)
@@ -47,16 +45,15 @@ def _prepare(
 
 @numba.njit(cache=True, nogil=True)
 def _gains(
-    active: np.ndarray, change: kernels.Change, search: kernels.Search, most: np.ndarray, out: np.ndarray
+    active: np.ndarray, change: kernels.Change, search: kernels.Search, out: np.ndarray, most: np.ndarray
 ) -> None:
-    """Energy change of every active walker's trial (meaningless for an overlap), and the largest counts in `most`."""
-    most[:] = 0
-    for i in range(len(active)):
-        w = active[i]
-        out[i] = kernels.gain(change, search, w)
+    """Energy change of every active walker's trial (meaningless for an overlap), and its largest counts."""
+    for w in active:
+        out[w] = kernels.gain(change, search, w)
+        most[w] = 0
         for s in range(search.slots.n[w]):
-            for b in range(len(most)):
-                most[b] = max(most[b], search.slots.counts[w, s, b])
+            for b in range(most.shape[1]):
+                most[w, b] = max(most[w, b], search.slots.counts[w, s, b])
 
 
 class Walkers:
@@ -91,7 +88,7 @@ class Walkers:
         self._room = (256, 1024)
         self._make_buffers()
         self._pending = [False] * n
-        self._most = np.zeros(model.n_types, dtype=np.int64)
+        self._gain_ev, self._most = np.zeros(n), np.zeros((n, model.n_types), dtype=np.int64)
         self._limits = (OVERLAP_ANG**2, ELEMENT_OVERHEAD)
 
     def _new_state(self, capacity: int) -> kernels.State:
@@ -207,33 +204,14 @@ class Walkers:
             kernels.take_slots(self._search, w, True)
             first = last
 
-    def trials(self, requests: Sequence[Trial | None]) -> list[float]:
-        """Energy change (eV) of one trial per walker (None: not asked, answered by NaN); ``inf`` for an overlap.
+    def trial(self, w: int, remove: int | None, insert_ang: np.ndarray | None) -> float:
+        """Energy change (eV) of one walker's trial, see `EnergySession.trial`: ask, evaluate, answer."""
+        self.ask(w, remove, insert_ang)
+        self.evaluate((w,))
+        return self.answer(w)
 
-        Raises BadInputError where an atom gets more neighbours than the model's `sel`, IndexError for a molecule that
-        is not there, ValueError for a malformed request.
-        """
-        active = np.array([w for w, request in enumerate(requests) if request is not None], dtype=np.int64)
-        answers = [math.nan] * self.n_walkers
-        for w in active:
-            request = requests[w]
-            assert request is not None
-            self._ask(int(w), *request)
-        while (n := _prepare(active, self._change, self._search, self._entries, self._limits)) < 0:
-            self._more_room()
-        self._evaluator.evaluate(n, self._entries, self._search)
-        values = np.empty(len(active))
-        _gains(active, self._change, self._search, self._most, values)
-        if (self._most > self._evaluator.model.sel).any():
-            self._evaluator.check_counts(self._most[None])
-        for w, value in zip(active.tolist(), values.tolist(), strict=True):
-            overlap = self._search.slots.closest[w] < self._limits[0]
-            answers[w] = math.inf if overlap else value
-            self._pending[w] = not overlap
-        return answers
-
-    def _ask(self, w: int, remove: int | None, insert_ang: np.ndarray | None) -> None:
-        """Write walker w's trial for the kernels."""
+    def ask(self, w: int, remove: int | None, insert_ang: np.ndarray | None) -> None:
+        """Note walker w's next trial; IndexError for a molecule that is not there, ValueError for what is none."""
         self._pending[w] = False
         change, n_sites = self._change, self.n_sites
         n_insert = n_remove = first = 0
@@ -253,6 +231,27 @@ class Walkers:
             n_remove, first = n_sites, self.n_host + remove * n_sites
             change.sites[w, n_insert : n_insert + n_sites] = self._state.positions[w, first : first + n_sites]
         change.n_insert[w], change.n_remove[w], change.first[w] = n_insert, n_remove, first
+
+    def evaluate(self, walkers: Sequence[int]) -> None:
+        """Evaluate the noted trials of these walkers together."""
+        active = np.array(walkers, dtype=np.int64)
+        while (n := _prepare(active, self._change, self._search, self._entries, self._limits)) < 0:
+            self._more_room()
+        self._evaluator.evaluate(n, self._entries, self._search)
+        _gains(active, self._change, self._search, self._gain_ev, self._most)
+
+    def answer(self, w: int) -> float:
+        """Energy change (eV) of walker w's evaluated trial, ``inf`` for an overlap.
+
+        Raises BadInputError where an atom would have more neighbours than the model's `sel`: the energy of such a
+        configuration is not defined, whether the trial would be accepted or not.
+        """
+        if self._search.slots.closest[w] < self._limits[0]:
+            return math.inf
+        if (self._most[w] > self._evaluator.model.sel).any():
+            self._evaluator.check_counts(self._most[w : w + 1])
+        self._pending[w] = True
+        return float(self._gain_ev[w])
 
     def accept(self, w: int) -> None:
         """Make walker w's last trial its configuration; RuntimeError where there is none or it was an overlap."""

@@ -12,10 +12,11 @@ from ase import Atoms
 from alh2.core.atoms import to_atoms
 from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame
-from alh2.potential import incremental
+from alh2.potential import session as session_module
 from alh2.potential.deeppot import DeepPotEvaluator
 from alh2.potential.full_energy import changed_guests
-from alh2.potential.incremental import IncrementalPotential, IncrementalSession
+from alh2.potential.incremental import IncrementalPotential
+from alh2.potential.session import IncrementalSession
 
 SMALL = np.array([[5.2, 0.0, 0.0], [1.1, 5.6, 0.0], [-0.9, 0.8, 6.1]])
 LARGE = np.array([[13.0, 0.0, 0.0], [3.0, 12.0, 0.0], [-2.0, 4.0, 11.5]])
@@ -167,7 +168,7 @@ def test_a_trained_model_on_the_node(trained, node_frames: list[Frame]) -> None:
 
 
 def test_thousands_of_moves_do_not_drift(trained, node_frames: list[Frame], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(incremental, "REFRESH_EVERY", 10**9)
+    monkeypatch.setattr(session_module, "REFRESH_EVERY", 10**9)
     session = node_session(IncrementalPotential(trained.frozen), node_frames[0])
     rng = np.random.default_rng(4)
     accepted, running = 0, session.energy_ev
@@ -191,7 +192,7 @@ def test_thousands_of_moves_do_not_drift(trained, node_frames: list[Frame], monk
 def test_sums_are_refreshed_after_so_many_moves(
     random_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(incremental, "REFRESH_EVERY", 3)
+    monkeypatch.setattr(session_module, "REFRESH_EVERY", 3)
     rng = np.random.default_rng(6)
     box = Atoms(cell=LARGE, pbc=True)
     session = IncrementalPotential(random_model()).start(box, ("H", "H"), np.zeros((0, 2, 3)))
