@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,3 +145,62 @@ def node_start(loaded_frames: list[LabelledFrame]) -> Frame:
     for _ in range(4):
         frame = frame.without_molecule(frame.n_h2 - 1)
     return frame
+
+
+@dataclass(frozen=True)
+class SlurmJob:
+    """A finished job as Slurm logged it."""
+
+    job_id: str
+    name: str
+    state: str
+    folder: str
+    memory: str
+
+
+class Slurm:
+    """The private Slurm of the tests."""
+
+    folder = Path(os.environ.get("ALH2_SLURM_DIR", "/tmp/alh2-slurm"))
+    cpus = int(os.environ.get("ALH2_SLURM_CPUS", "8"))
+
+    def control(self, *arguments: str) -> None:
+        """``.ci/slurm start``, ``stop``, ``stop slurmctld``."""
+        script = Path(__file__).parents[1] / ".ci" / "slurm"
+        done = subprocess.run(["bash", str(script), *arguments], capture_output=True, text=True, timeout=180)
+        assert done.returncode == 0, done.stderr
+
+    def finished(self, below: Path) -> list[SlurmJob]:
+        """Jobs that ended, of those whose folder lies in `below`, in the order in which they ended."""
+        jobs = []
+        for line in (self.folder / "log" / "jobcomp.txt").read_text().splitlines():
+            field = dict(re.findall(r"(\w+)=(\S*)", line))
+            memory = re.search(r"mem=(\w+)", line)
+            if Path(field["WorkDir"]).is_relative_to(below):
+                job = SlurmJob(
+                    field["JobId"], field["Name"], field["JobState"], field["WorkDir"], memory[1] if memory else ""
+                )
+                jobs.append(job)
+        return jobs
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[Slurm]:
+    """The private Slurm of ``.ci/slurm``: started where it is not up yet, and then stopped at the end.
+
+    Tests that ask for it are skipped where Slurm is not installed; continuous integration must have it.
+    """
+    missing = [name for name in ("slurmctld", "slurmd", "munged", "sbatch") if shutil.which(name) is None]
+    reason = f"no {', '.join(missing)} here (apt-get install slurm-wlm munge)" if missing else ""
+    if not reason and os.geteuid() != 0:
+        reason = "the private Slurm of the tests is started by root"
+    if reason and os.environ.get("CI") == "true":
+        pytest.fail(f"continuous integration must run the Slurm tests: {reason}")
+    if reason:
+        pytest.skip(reason)
+    cluster = Slurm()
+    was_up = subprocess.run(["scontrol", "ping"], capture_output=True, text=True).stdout.count("is UP") > 0
+    cluster.control("start")
+    yield cluster
+    if not was_up:
+        cluster.control("stop")

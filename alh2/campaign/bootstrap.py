@@ -11,15 +11,14 @@ from alh2.campaign.context import Campaign
 from alh2.campaign.labelling import LabelRequest, host_requests, known_labels, label_frames, store_frames
 from alh2.config.model import AimdSource, ParamConfig
 from alh2.core.atoms import from_atoms
-from alh2.core.errors import BadInputError, NeedsPersonError
+from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame, Label, LabelledFrame, Provenance
 from alh2.core.random_streams import seed_for, stream
 from alh2.dataset.bootstrap import bootstrap_frames
 from alh2.dataset.ingest import REPORTS, IngestOptions, TrajectorySource, ingest
+from alh2.dispatch.tolerance import check_failures
 from alh2.potential.frames_npz import save_frames
 from alh2.structure.hosts import build_host
-
-MIN_LABELLED_FRACTION = 0.5
 
 
 def bootstrap(campaign: Campaign) -> None:
@@ -47,12 +46,8 @@ def bootstrap(campaign: Campaign) -> None:
         on_progress=campaign.on_progress,
     )
     n_frames = len({request.frame.digest for request in requests})
-    if len(answers.labels) < MIN_LABELLED_FRACTION * n_frames:
-        raise NeedsPersonError(
-            f"only {len(answers.labels)} of {n_frames} initial frames could be labelled, most often because of: "
-            f"{answers.common_reason} (all reasons: {campaign.paths.quarantine}); mend the labeler or the structures "
-            "and run again"
-        )
+    policy = campaign.machine.fp.policy
+    check_failures(answers.reasons, n_frames, policy, what=f"labels of initial frames ({campaign.paths.quarantine})")
     _store(campaign, requests, answers.labels)
     if answers.reasons:
         campaign.reporter.message(f"{len(answers.reasons)} frames have no label (see {campaign.paths.quarantine.name})")

@@ -19,6 +19,7 @@ from alh2.core.gas import BOND_DECIMALS
 from alh2.core.random_streams import seed_for, stream
 from alh2.dataset.checks import require_insertion_energy_determined
 from alh2.dispatch.run import run_tasks
+from alh2.dispatch.tolerance import check_failures
 from alh2.explore.explored_file import TABLE_FILE, save_explored
 from alh2.explore.gcmc import GcmcModels, GcmcTask, collect_gcmc, prepare_gcmc
 from alh2.explore.gcmc_job import GcmcSpec
@@ -136,7 +137,10 @@ def _explore_md(campaign: Campaign, iteration: int, directory: Path, models: Gcm
         name=f"md.{iteration:06d}",
         on_progress=campaign.on_progress,
     )
-    return collect_md(setting, runs, outcomes)
+    explored = collect_md(setting, runs, outcomes)
+    failed = [outcome.message for outcome in outcomes if outcome.status != "done"]
+    check_failures(failed, len(runs), campaign.machine.model_devi.policy, what="MD runs")
+    return explored
 
 
 def _md_start(campaign: Campaign, iteration: int, system: int, index: int) -> Frame:
@@ -155,6 +159,8 @@ def _sample(campaign: Campaign, iteration: int, directory: Path, models: GcmcMod
         name=f"gcmc.{iteration:06d}",
         on_progress=campaign.on_progress,
     )
+    failed = [outcome.message for outcome in outcomes if outcome.status != "done"]
+    check_failures(failed, len(outcomes), campaign.machine.gcmc.policy, what="Monte Carlo runs")
     done = [(run, end) for run, end in zip(heldout, outcomes[len(runs) :], strict=True) if end.status == "done"]
     if heldout and len(done) < len(heldout):
         campaign.reporter.message(f"{len(heldout) - len(done)} of {len(heldout)} held-out samplings failed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alh2.config.model import StageMachine
@@ -17,9 +17,6 @@ from alh2.label.attempts import all_reasons, next_attempt
 from alh2.label.protocol import Labeler, LabelFailure, LabelJob
 from alh2.label.quarantine import QuarantineEntry, append_quarantine, now_utc, release_quarantine
 from alh2.label.window import outside_window
-
-RETRIES = 1
-"""Times a label task that crashed or ran out of time is run again; a geometry the labeler refuses is not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,15 +125,14 @@ def label_frames(
         else:
             todo.setdefault(digest, request)
     believed = {key: list(values) for key, values in known.energies_ev.items()}
-    pending, entries, retries = list(todo.values()), [], RETRIES
+    pending, entries, machine = list(todo.values()), [], bench.machine
     while pending:
         outcomes = run_tasks(
             _prepared(pending, bench, directory),
-            machine=bench.machine,
+            machine=machine,
             base_dir=directory,
             name=name,
             on_progress=on_progress,
-            retries=retries,
         )
         answers = {r.frame.digest: _answer(r, o, bench, directory) for r, o in zip(pending, outcomes, strict=True)}
         _compare_energies(pending, answers, bench, believed)
@@ -150,7 +146,7 @@ def label_frames(
                 again.append(request)
             else:
                 entries.append(_entry(request, answer, bench, directory, final=outcome.status == "done"))
-        pending, retries = again, 0
+        pending, machine = again, replace(machine, policy=replace(machine.policy, retry_count=0))
     if todo:
         append_quarantine(bench.quarantine, entries)
         release_quarantine(bench.quarantine, set(labels))

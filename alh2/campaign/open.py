@@ -18,7 +18,7 @@ from alh2.label.registry import make_labeler
 def open_campaign(param_file: Path, machine_file: Path, workdir: Path, *, reporter: Reporter | None = None) -> Campaign:
     """A campaign in `workdir` (made where absent); raises BadInputError for bad files."""
     param = load_param(param_file)
-    machine = load_machine(machine_file)
+    machine = load_machine(machine_file).with_policies(param.failures)
     labeler = make_labeler(param.label, type_map=param.type_map)
     root = workdir.resolve()
     try:

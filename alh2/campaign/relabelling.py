@@ -10,6 +10,7 @@ from alh2.campaign.labelling import LabelRequest, host_requests, known_labels, l
 from alh2.campaign.selecting import picked_dir
 from alh2.core.errors import NeedsPersonError
 from alh2.core.frames import Label, LabelledFrame
+from alh2.dispatch.tolerance import check_failures
 from alh2.explore.explored_file import load_explored
 
 
@@ -40,6 +41,9 @@ def label(campaign: Campaign, iteration: int) -> None:
     added = store_frames(campaign.store, _labelled(requests, answers.labels, "task"), split="train", name=name)
     heldout = _labelled(requests, answers.labels, "heldout")
     store_frames(campaign.store, heldout, split="valid", name=f"{name}.heldout")
+    policy = campaign.machine.fp.policy
+    n_frames = len({request.frame.digest for request in requests})
+    check_failures(answers.reasons, n_frames, policy, what=f"labels ({campaign.paths.quarantine})")
     refused = f", {len(answers.reasons)} without a label (see quarantine.jsonl)" if answers.reasons else ""
     campaign.reporter.message(f"{added} frames added to the training data{refused}")
 

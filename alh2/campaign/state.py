@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from alh2.core.errors import BadInputError
-from alh2.core.files import atomic_write_json, read_json_as
+from alh2.core.files import append_line, atomic_write_json, read_json_as
 
 Stage = Literal["bootstrap", "train", "explore", "select", "label", "assess", "production", "report", "done"]
 Status = Literal["running", "interrupted", "needs-person", "done"]
@@ -95,12 +94,7 @@ class Journal:
         """Append one event and flush it to disk."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         entry = Event(now, state.iteration, state.stage, event, detail, wall_s)
-        line = json.dumps(asdict(entry)) + "\n"
-        torn = self._path.exists() and not self._path.read_bytes().endswith(b"\n") and self._path.stat().st_size > 0
-        with open(self._path, "ab") as handle:
-            handle.write((("\n" if torn else "") + line).encode())
-            handle.flush()
-            os.fsync(handle.fileno())
+        append_line(self._path, json.dumps(asdict(entry)))
 
     def read(self) -> list[Event]:
         """All whole events."""

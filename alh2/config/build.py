@@ -13,6 +13,7 @@ from alh2.core.errors import BadInputError
 from alh2.core.frames import Target
 
 Tree = dict[str, Any]
+LABELS_THAT_MAY_FAIL = 0.5
 
 
 def absolute(folder: Path, text: str) -> Path:
@@ -263,3 +264,27 @@ def production(tree: Tree | None) -> model.ProductionConfig | None:
     lists = {"pressures_bar": tuple(float(p) for p in tree["pressures_bar"]), "n_initial": tuple(tree["n_initial"])}
     floats = {key: float(tree[key]) for key in ("md_temperature_k", "md_dt_ps", "isotherm_temperature_k")}
     return model.ProductionConfig(**{**tree, **lists, **floats})
+
+
+def failures(tree: Tree, root: Tree) -> model.FailureConfig:
+    """``alh2.failures``; labels take DP-GEN's ``ratio_failed`` where they have none of their own."""
+
+    def policy(name: str) -> model.TaskPolicy:
+        part = tree[name]
+        ratio = part.get("ratio_failed", 0.0)
+        if ratio is None:
+            ratio = root.get("ratio_failed", LABELS_THAT_MAY_FAIL)
+        timeout_s = part.get("timeout_s")
+        return model.TaskPolicy(
+            retry_count=part["retry_count"],
+            retry_wait_s=float(part["retry_wait_s"]),
+            job_retry_count=part["job_retry_count"],
+            job_wait_s=float(part["job_wait_s"]),
+            memory_factor=float(part["memory_factor"]),
+            outage_s=float(tree["outage_s"]),
+            timeout_s=None if timeout_s is None else float(timeout_s),
+            ratio_failed=float(ratio),
+            too_many=part.get("too_many", "stop"),
+        )
+
+    return model.FailureConfig(policy("train"), policy("model_devi"), policy("gcmc"), policy("fp"))

@@ -55,6 +55,7 @@ def load_param(path: Path) -> ParamConfig:
         assess=build.assess(own.get("assess")),
         converge=build.converge(own["converge"], len(root["model_devi_jobs"])),
         production=build.production(own.get("production")),
+        failures=build.failures(own["failures"], root),
     )
     rules.check_whole(param, where)
     return param
@@ -98,6 +99,7 @@ def _stage(tree: dict[str, Any], folder: Path) -> StageMachine:
         parallel=tree["parallel"] or resources["para_deg"],
         user_forward_files=tuple(str(build.absolute(folder, name)) for name in tree["user_forward_files"]),
         user_backward_files=tuple(tree["user_backward_files"]),
+        poll_s=None if tree["poll_s"] is None else float(tree["poll_s"]),
     )
 
 

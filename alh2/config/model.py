@@ -6,7 +6,7 @@ top-level key ``alh2``. Paths are absolute after loading.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -192,6 +192,41 @@ class SelectConfig:
 
 
 @dataclass(frozen=True)
+class TaskPolicy:
+    """What happens to tasks of one kind that fail, and to their jobs (``alh2.failures``).
+
+    retry_count : times a failed task is run again; retry_wait_s : before the first, doubled each time
+    job_retry_count : times a job that ended without a result is submitted again, and starts of a task whose job
+        died under it that are forgiven; jobs lost to node failures and preemption are not counted
+    job_wait_s : wait before the first of these, four times as long each time (one hour at most)
+    memory_factor : memory asked for after an out-of-memory end, as a multiple of that before
+    outage_s : how long a scheduler that does not answer is waited for
+    timeout_s : wall time of one task; None where the kind has a limit of its own
+    ratio_failed : part of a stage's tasks that may fail; too_many : what then, "stop" for a person or "go on"
+    """
+
+    retry_count: int = 0
+    retry_wait_s: float = 0.0
+    job_retry_count: int = 3
+    job_wait_s: float = 10.0
+    memory_factor: float = 2.0
+    outage_s: float = 7200.0
+    timeout_s: float | None = None
+    ratio_failed: float = 1.0
+    too_many: Literal["stop", "go on"] = "stop"
+
+
+@dataclass(frozen=True)
+class FailureConfig:
+    """``alh2.failures``: the policy of each kind of task, named as in the machine file."""
+
+    train: TaskPolicy = TaskPolicy()
+    model_devi: TaskPolicy = TaskPolicy()
+    gcmc: TaskPolicy = TaskPolicy()
+    fp: TaskPolicy = TaskPolicy(retry_count=1)
+
+
+@dataclass(frozen=True)
 class LabelConfig:
     """``fp_style`` and its parameters; `params` is passed to the labeler of that name.
 
@@ -281,6 +316,7 @@ class ParamConfig:
     assess: AssessConfig | None
     converge: ConvergeConfig
     production: ProductionConfig | None
+    failures: FailureConfig = FailureConfig()
 
     def committee(self, target: Target) -> CommitteeConfig | None:
         """The committee for `target`, None where the file asks for none."""
@@ -295,6 +331,8 @@ class StageMachine:
     command : the program ("dp", "lmp", "python -m alh2.label.worker", …)
     parallel : tasks at a time on this machine (para_deg for local jobs)
     user_forward_files, user_backward_files : DP-GEN's keys, files that travel with each task (absolute paths; names)
+    policy : what happens to tasks that fail, from the param file
+    poll_s : time between looks at the queue; None: 0.2 s for processes of this computer, 10 s for schedulers
     """
 
     machine: dict[str, Any]
@@ -303,6 +341,8 @@ class StageMachine:
     parallel: int
     user_forward_files: tuple[str, ...] = ()
     user_backward_files: tuple[str, ...] = ()
+    poll_s: float | None = None
+    policy: TaskPolicy = TaskPolicy()
 
 
 @dataclass(frozen=True)
@@ -314,3 +354,13 @@ class MachineConfig:
     model_devi: StageMachine
     fp: StageMachine
     gcmc: StageMachine
+
+    def with_policies(self, failures: FailureConfig) -> MachineConfig:
+        """The same machines with what the param file says about failures."""
+        return replace(
+            self,
+            train=replace(self.train, policy=failures.train),
+            model_devi=replace(self.model_devi, policy=failures.model_devi),
+            fp=replace(self.fp, policy=failures.fp),
+            gcmc=replace(self.gcmc, policy=failures.gcmc),
+        )

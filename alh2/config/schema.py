@@ -149,6 +149,13 @@ def stage_schema(name: str, *, optional: bool) -> Argument:
         field(
             "parallel", [int, None], "Tasks at a time; null: `resources.para_deg`.", default=None, limits=AT_LEAST_ONE
         ),
+        field(
+            "poll_s",
+            [float, None],
+            "Time between looks at the queue; null: 0.2 s on this computer, 10 s with a scheduler.",
+            default=None,
+            limits=POSITIVE,
+        ),
         Argument("user_forward_files", list[str], optional=True, default=[], doc="Files sent along with each task."),
         Argument("user_backward_files", list[str], optional=True, default=[], doc="Files fetched with its results."),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from alh2.core.errors import BadInputError
+from alh2.core.faults import fault_point
 
 T = TypeVar("T")
 
@@ -29,15 +31,37 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data` in one step; raises OSError and leaves the old file on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tmp = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    fault_point(f"before write {path}")
     try:
         with open(tmp, "wb") as handle:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
+        fault_point(f"amid write {path}")
         os.replace(tmp, path)
     finally:
-        tmp.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            tmp.unlink(missing_ok=True)
     fsync_directory(path.parent)
+    fault_point(f"after write {path}")
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append `line` (without its end) and flush it to disk; after a torn last line it starts on a line of its own."""
+    fault_point(f"before append {path}")
+    with open(path, "ab+") as handle:
+        size = handle.seek(0, os.SEEK_END)
+        handle.seek(max(0, size - 1))
+        torn = size > 0 and handle.read(1) != b"\n"
+        data = ("\n" if torn else "").encode() + line.encode() + b"\n"
+        half = len(data) // 2
+        handle.write(data[:half])
+        handle.flush()
+        fault_point(f"amid append {path}")
+        handle.write(data[half:])
+        handle.flush()
+        os.fsync(handle.fileno())
+    fault_point(f"after append {path}")
 
 
 def atomic_write_text(path: Path, text: str) -> None:
@@ -110,11 +134,13 @@ def commit_directory(staged: Path, final: Path) -> None:
             with open(path, "rb") as handle:
                 os.fsync(handle.fileno())
     fsync_directory(staged)
+    fault_point(f"before commit {final}")
     if final.exists():
         shutil.rmtree(staged)
         return
     os.rename(staged, final)
     fsync_directory(final.parent)
+    fault_point(f"after commit {final}")
 
 
 def digest_bytes(*chunks: bytes) -> str:

@@ -10,78 +10,21 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alh2.config.model import StageMachine
-from alh2.core.errors import Alh2Error, BadInputError
+from alh2.core.errors import Alh2Error, NeedsPersonError
 from alh2.core.quiet import import_dpdispatcher
+from alh2.dispatch.endings import WORDS, Decision, QueueFullError, RefusedError, Seen, TransientError
+from alh2.dispatch.placement import LOCAL_CONTEXTS, JobSpec, Placement
+from alh2.dispatch.scheduler import GenericScheduler, Scheduler, load_machine, transient_errors
+from alh2.dispatch.slurm import SlurmScheduler
 
 LOG = logging.getLogger("dpdispatcher")
-
-_LAZY_CONTEXTS = ("lazylocalcontext", "lazylocal")
-_LOCAL_CONTEXTS = (*_LAZY_CONTEXTS, "localcontext", "local")
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How failures outside the tasks are met.
-
-    resubmits : times a lost job is submitted again; wait_s, factor : wait before the first, growth per time
-    status_errors : failed status queries in a row before giving up
-    """
-
-    resubmits: int = 3
-    wait_s: float = 10.0
-    factor: float = 4.0
-    status_errors: int = 30
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where and how jobs run.
-
-    in_place : tasks run in their own folders (shared or local disk); otherwise files travel
-    local : jobs are processes of this machine
-    """
-
-    machine: dict[str, Any]
-    resources: dict[str, Any]
-    in_place: bool
-    local: bool
-    patience: Patience
-
-
-def place(stage: StageMachine, base_dir: Path) -> Placement:
-    """Complete dpdispatcher's dictionaries for `base_dir`; raises BadInputError where a root is needed and absent."""
-    machine, resources = dict(stage.machine), dict(stage.resources)
-    context = str(machine.get("context_type", "")).lower()
-    batch = str(machine.get("batch_type", "")).lower()
-    in_place = context in _LAZY_CONTEXTS
-    local = batch == "shell" and context in _LOCAL_CONTEXTS
-    machine["local_root"] = str(base_dir)
-    if context in _LOCAL_CONTEXTS:
-        machine["remote_root"] = str(base_dir / (machine.get("remote_root") or ".dispatch/remote"))
-    elif not machine.get("remote_root"):
-        raise BadInputError(
-            f"machine with context_type {machine.get('context_type')!r}",
-            expected="remote_root, the folder for jobs on the other side",
-            found="none",
-            action="add it to the machine file",
-        )
-    patience = Patience(wait_s=0.5) if local else Patience()
-    return Placement(machine, resources, in_place, local, patience)
-
-
-@dataclass(frozen=True)
-class JobSpec:
-    """One job: a command run in the work base, and the files that travel where the jobs are not in place."""
-
-    command: str
-    forward: tuple[str, ...] = ()
-    backward: tuple[str, ...] = ()
+OUTAGE_WAITS_S = (1.0, 15.0)
+"""Waits between tries while the scheduler does not answer: the first, and the longest it doubles to."""
 
 
 @contextlib.contextmanager
@@ -111,130 +54,154 @@ def _global_random_untouched() -> Iterator[None]:
 class _Watch:
     """What is remembered of a job between two looks."""
 
-    losses: int = 0
-    resubmit_at: float | None = None
+    state: str = "absent"
+    handled: set[str] = field(default_factory=set)
+    submit_at: float = 0.0
+    memory_mb: int | None = None
     given_up: str = ""
 
 
 @dataclass
 class Engine:
-    """A submission bound to its machine. Build with :func:`open_engine`."""
+    """A submission bound to its machine. Build with :func:`open_engine`.
+
+    on_ended : decides what becomes of a job that ended without a result
+    outage_s : how long a scheduler that does not answer is waited for
+    """
 
     submission: Any
     placement: Placement
+    scheduler: Scheduler
+    on_ended: Callable[[Any, Seen], Decision] | None = None
+    outage_s: float = 7200.0
     _watches: dict[str, _Watch] = field(default_factory=dict)
-    _status_errors: int = 0
+    _outage_since: float | None = None
+    _quiet_until: float = 0.0
+    _uploaded: bool = False
 
     def start(self) -> None:
-        """Attach to the jobs of an earlier driver, submit the others, write the state down."""
-        submission = self.submission
-        self._recover()
-        for job in submission.belonging_jobs:
-            job.fail_count = 0
-            self._watches[job.job_hash] = _Watch()
-            if job.job_id == "":
-                self._adopt(job)
-        self.look()
-        new = [job for job in submission.belonging_jobs if job.job_id == ""]
-        if new:
-            submission.upload_jobs()
-            for job in new:
-                job.submit_job()
-        submission.submission_to_json()
-
-    def _recover(self) -> None:
-        """Take over the state file of an earlier driver; one that cannot be read is left out of account."""
+        """Attach to the jobs of an earlier driver and submit the others, as far as the scheduler takes them now."""
         with _global_random_untouched():
             try:
                 self.submission.try_recover_from_json()
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 LOG.warning("state of an earlier run cannot be used: %s", error)
-
-    def _adopt(self, job: Any) -> None:
-        """Take the id that dpdispatcher wrote beside the job script: its driver may have died before the state file."""
-        context = self.submission.machine.context
-        name = f"{job.job_hash}_job_id"
-        if context.check_file_exists(name):
-            job_id = context.read_file(name)
-            text = (job_id.decode() if isinstance(job_id, bytes) else str(job_id)).strip()
-            if text:
-                job.register_job_id(text)
-                LOG.info("job %s: adopted id %s", job.job_hash, text)
+        self._watches = {job.job_hash: _Watch() for job in self.submission.belonging_jobs}
+        self.look()
 
     def reopen_finished(self) -> None:
         """Run jobs again that count as finished: their tasks have no valid result (any more)."""
-        for job in self._with_state("finished"):
-            tags = [f"{job.job_hash}_job_tag_finished"]
+        for job in self._jobs("finished"):
+            tags = [f"{job.job_hash}_job_tag_finished", f"{job.job_hash}_job_id"]
             tags += [f"{task.task_hash}_task_tag_finished" for task in job.job_task_list]
             self.submission.machine.context.block_call("rm -f " + " ".join(tags))
-            job.submit_job()
-        self.submission.submission_to_json()
+            watch = self._watches[job.job_hash]
+            watch.handled.add(str(job.job_id))
+            watch.state = "absent"
+            self._submit(job)
+        self.save()
 
     def look(self) -> None:
-        """Ask for the state of every open job once; submit lost ones again when their wait is over.
+        """Ask for the state of every open job once; submit those whose turn it is.
 
-        Raises Alh2Error after `Patience.status_errors` failed queries in a row.
+        While the scheduler does not answer, looks become rarer. Raises Alh2Error when it has not answered for
+        `outage_s`, NeedsPersonError where it refuses a job for good.
         """
-        changed = False
-        for job in self.open_jobs():
-            before = job.job_state
-            if job.job_id != "" and not self._query(job):
-                continue
-            if job.job_id != "" and job.job_state in self._states("terminated", "unknown", "failed", "unsubmitted"):
-                changed |= self._lost(job)
-            changed |= job.job_state != before
-        if changed:
-            self.submission.submission_to_json()
+        if time.monotonic() < self._quiet_until:
+            return
+        jobs = self.open_jobs()
+        before = [(self._watches[job.job_hash].state, job.job_id) for job in jobs]
+        try:
+            seen = self.scheduler.survey(jobs)
+            for job in jobs:
+                self._take(job, seen[job.job_hash])
+        except QueueFullError as error:
+            LOG.info("the scheduler takes no more jobs for now: %s", error)
+            self._quiet_until = time.monotonic() + OUTAGE_WAITS_S[1]
+        except TransientError as error:
+            self._outage(error)
+        else:
+            self._outage_since, self._quiet_until = None, 0.0
+        if before != [(self._watches[job.job_hash].state, job.job_id) for job in jobs]:
+            self.save()
 
-    def _query(self, job: Any) -> bool:
+    def _take(self, job: Any, seen: Seen) -> None:
+        """Act on what was seen of one job."""
         watch = self._watches[job.job_hash]
-        if watch.resubmit_at is not None:
-            return True
-        try:
-            job.get_job_state()
-        except _transient_errors() as error:
-            self._status_errors += 1
-            LOG.warning("status query failed (%d in a row): %s", self._status_errors, error)
-            if self._status_errors > self.placement.patience.status_errors:
-                raise Alh2Error(f"the scheduler cannot be asked for job {job.job_id}: {error}") from error
-            return False
-        self._status_errors = 0
-        return True
+        if seen.state in ("waiting", "running", "finished"):
+            if watch.state == "absent":
+                LOG.info("job %s: adopted id %s", job.job_hash, seen.job_id)
+            watch.state = seen.state
+            return
+        if seen.state == "ended" and seen.job_id not in watch.handled:
+            watch.handled.add(seen.job_id)
+            self._ended(job, seen)
+        if not watch.given_up and watch.state != "finished" and time.monotonic() >= watch.submit_at:
+            self._submit(job)
 
-    def _lost(self, job: Any) -> bool:
-        """A job ended without its finish tag: wait, submit again, give up after some times. True where it changed."""
-        watch, patience = self._watches[job.job_hash], self.placement.patience
-        now = time.monotonic()
-        if watch.resubmit_at is None:
-            watch.losses += 1
-            if watch.losses > patience.resubmits:
-                watch.given_up = f"its job ended without a result {watch.losses} times (last job id {job.job_id})"
-                LOG.error("job %s: %s", job.job_hash, watch.given_up)
-                return True
-            watch.resubmit_at = now + patience.wait_s * patience.factor ** (watch.losses - 1)
-            LOG.warning("job %s (%s) was lost, state %s", job.job_hash, job.job_id, job.job_state)
-            return False
-        if now < watch.resubmit_at:
-            return False
+    def _ended(self, job: Any, seen: Seen) -> None:
+        watch = self._watches[job.job_hash]
+        watch.state = "absent"
+        LOG.warning("job %s (%s) was lost: %s; %s", job.job_hash, seen.job_id, WORDS[seen.ending], seen.detail)
+        decision = self.on_ended(job, seen) if self.on_ended else Decision(False, reason=WORDS[seen.ending])
+        if decision.again:
+            watch.submit_at = time.monotonic() + decision.wait_s
+            watch.memory_mb = decision.memory_mb or watch.memory_mb
+        elif decision.reason:
+            watch.given_up = decision.reason
+            LOG.error("job %s: %s", job.job_hash, decision.reason)
+        else:
+            watch.state = "finished"
+
+    def _submit(self, job: Any) -> None:
+        if not self._uploaded:
+            try:
+                self.submission.upload_jobs()
+            except transient_errors() as error:
+                raise TransientError(f"input files cannot be sent: {error}") from error
+            self._uploaded = True
+        watch = self._watches[job.job_hash]
         try:
-            job.submit_job()
-        except _transient_errors() as error:
-            LOG.warning("job %s could not be submitted again: %s", job.job_hash, error)
-        watch.resubmit_at = None
-        return True
+            job_id = self.scheduler.submit(job, memory_mb=watch.memory_mb)
+        except RefusedError as error:
+            if watch.memory_mb is None:
+                raise NeedsPersonError(f"the scheduler refuses a job: {error}; mend the machine file") from error
+            watch.given_up = f"{WORDS['out-of-memory']}, and {watch.memory_mb} MB are refused: {error}"
+            return
+        watch.state = "waiting"
+        LOG.debug("job %s: submitted as %s", job.job_hash, job_id)
+
+    def _outage(self, error: TransientError) -> None:
+        now = time.monotonic()
+        if self._outage_since is None:
+            self._outage_since = now
+        lasted_s = now - self._outage_since
+        LOG.warning("the scheduler does not answer (for %.0f s now): %s", lasted_s, error)
+        if lasted_s > self.outage_s:
+            raise Alh2Error(f"the scheduler has not answered for {lasted_s:.0f} s: {error}") from error
+        self._quiet_until = now + min(max(lasted_s, OUTAGE_WAITS_S[0]), OUTAGE_WAITS_S[1])
+
+    @property
+    def trouble(self) -> str:
+        """What is being waited for beside the jobs, "" where all is well."""
+        if self._outage_since is None:
+            return ""
+        return f"the scheduler has not answered for {time.monotonic() - self._outage_since:.0f} s"
 
     def open_jobs(self) -> list[Any]:
         """Jobs that are neither finished nor given up."""
-        finished = self._states("finished")
-        return [
-            job
-            for job in self.submission.belonging_jobs
-            if job.job_state not in finished and not self._watches[job.job_hash].given_up
-        ]
+        watches = self._watches
+        jobs = self.submission.belonging_jobs
+        return [j for j in jobs if watches[j.job_hash].state != "finished" and not watches[j.job_hash].given_up]
+
+    def counts(self) -> tuple[int, int]:
+        """Jobs that wait in the queue (or to be submitted), and jobs that run."""
+        states = [self._watches[job.job_hash].state for job in self.open_jobs()]
+        return sum(state != "running" for state in states), states.count("running")
 
     def finished_commands(self) -> set[str]:
         """Commands of the jobs that have finished."""
-        return {job.job_task_list[0].command for job in self._with_state("finished")}
+        return {job.job_task_list[0].command for job in self._jobs("finished")}
 
     def given_up(self) -> list[str]:
         """Why jobs were given up."""
@@ -252,7 +219,7 @@ class Engine:
             try:
                 self.submission.download_jobs(include_failed=True)
                 return
-            except _transient_errors() as error:
+            except transient_errors() as error:
                 LOG.warning("results cannot be brought back: %s", error)
                 problem = error
                 time.sleep(wait_s)
@@ -263,14 +230,8 @@ class Engine:
         if not self.placement.in_place:
             self.submission.machine.context.clean()
 
-    def _with_state(self, name: str) -> list[Any]:
-        return [job for job in self.submission.belonging_jobs if job.job_state in self._states(name)]
-
-    @staticmethod
-    def _states(*names: str) -> tuple[Any, ...]:
-        from dpdispatcher.utils.job_status import JobStatus
-
-        return tuple(JobStatus[name] for name in names)
+    def _jobs(self, state: str) -> list[Any]:
+        return [job for job in self.submission.belonging_jobs if self._watches[job.job_hash].state == state]
 
 
 def open_engine(placement: Placement, jobs: Sequence[JobSpec], work_base: Path) -> Engine:
@@ -279,9 +240,7 @@ def open_engine(placement: Placement, jobs: Sequence[JobSpec], work_base: Path) 
     The same arguments give the same submission hash, by which :meth:`Engine.start` finds running jobs.
     """
     dpdispatcher = import_dpdispatcher()
-    machine = dpdispatcher.Machine.load_from_dict(placement.machine)
-    if placement.local:
-        machine = _local_shell()(context=machine.context, retry_count=machine.retry_count)
+    machine = load_machine(placement.machine, local=placement.local)
     tasks = [
         dpdispatcher.Task(
             command=job.command,
@@ -301,39 +260,10 @@ def open_engine(placement: Placement, jobs: Sequence[JobSpec], work_base: Path) 
     )
     with _global_random_untouched():
         submission.generate_jobs()
-    return Engine(submission, placement)
-
-
-def _transient_errors() -> tuple[type[Exception], ...]:
-    from paramiko.ssh_exception import SSHException
-
-    return (RuntimeError, OSError, EOFError, SSHException)
-
-
-def _local_shell() -> Any:
-    """dpdispatcher's Shell that knows its own processes: no ``ps`` needed, a reused process id is not mistaken."""
-    from dpdispatcher.machine import Machine
-    from dpdispatcher.machines.shell import Shell
-    from dpdispatcher.utils.job_status import JobStatus
-
-    if "OwnShell" in Machine.subclasses_dict:
-        return Machine.subclasses_dict["OwnShell"]
-
-    class OwnShell(Shell):  # type: ignore[misc]
-        def check_status(self, job: Any) -> Any:
-            if job.job_id == "":
-                return JobStatus.unsubmitted
-            running = _runs_script(int(job.job_id), job.script_file_name)
-            if self.check_finish_tag(job):
-                return JobStatus.finished
-            return JobStatus.running if running else JobStatus.terminated
-
-    return OwnShell
-
-
-def _runs_script(pid: int, script: str) -> bool:
-    """Whether process `pid` is alive and has `script` in its command line (a defunct process has none)."""
-    try:
-        return script.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
+    if placement.machine["context_type"].lower() in LOCAL_CONTEXTS:
+        Path(machine.context.remote_root).mkdir(parents=True, exist_ok=True)  # commands run in it
+    if not placement.slurm:
+        return Engine(submission, placement, GenericScheduler(machine))
+    by_command = {job.command: job.name for job in jobs}
+    names = {job.job_hash: by_command[job.job_task_list[0].command] for job in submission.belonging_jobs}
+    return Engine(submission, placement, SlurmScheduler(machine, names))

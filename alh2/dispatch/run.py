@@ -6,16 +6,23 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from alh2.config.model import StageMachine
-from alh2.dispatch.engine import Engine, Placement, log_to, open_engine, place
-from alh2.dispatch.plan import Entry, Layout, Plan, make_plan, recall, remember
-from alh2.dispatch.tasks import DigestCache, Task, TaskOutcome, last_lines, recorded_outcome, task_digest
+from alh2.config.model import StageMachine, TaskPolicy
+from alh2.dispatch.attach import open_round
+from alh2.dispatch.endings import Decision, Seen
+from alh2.dispatch.engine import Engine, log_to
+from alh2.dispatch.losses import Losses
+from alh2.dispatch.placement import Placement, place
+from alh2.dispatch.plan import Layout, Plan, Submitted, Wanted, recall
+from alh2.dispatch.tasks import DigestCache, Entry, Task, TaskOutcome, last_lines, recorded_outcome, task_digest
 
 _POLL_LOCAL_S = 0.2
 _POLL_REMOTE_S = 10.0
+_JOB_WAIT_LOCAL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,8 @@ class Progress:
 
     n_done, n_failed : tasks with a result (a timeout counts as failed); n_reused : of these, finished before this call
     elapsed_s : since this call began
+    jobs_waiting, jobs_running : jobs of the scheduler (one job runs all local tasks)
+    trouble : what is waited for beside them, "" where all is well
     """
 
     name: str
@@ -32,6 +41,9 @@ class Progress:
     n_failed: int
     n_reused: int
     elapsed_s: float
+    jobs_waiting: int = 0
+    jobs_running: int = 0
+    trouble: str = ""
 
 
 @dataclass
@@ -41,7 +53,9 @@ class _Run:
     parallel: int
     entries: list[Entry]
     poll_s: float
+    policy: TaskPolicy
     on_progress: Callable[[Progress], None] | None
+    engine: Engine | None = None
     n_reused: int = 0
     started: float = 0.0
     given_up: str = ""
@@ -70,7 +84,11 @@ class _Run:
         n_failed = len(known) - n_done
         n_done = max(n_done, min(n_in_finished_jobs + self.n_reused, len(self.entries) - n_failed))
         elapsed_s = time.monotonic() - self.started
-        self.on_progress(Progress(self.layout.name, len(self.entries), n_done, n_failed, self.n_reused, elapsed_s))
+        now = Progress(self.layout.name, len(self.entries), n_done, n_failed, self.n_reused, elapsed_s)
+        if self.engine is not None:
+            waiting, running = self.engine.counts()
+            now = replace(now, jobs_waiting=waiting, jobs_running=running, trouble=self.engine.trouble)
+        self.on_progress(now)
 
 
 def run_tasks(
@@ -81,45 +99,49 @@ def run_tasks(
     name: str,
     on_progress: Callable[[Progress], None] | None = None,
     poll_s: float | None = None,
-    retries: int = 0,
 ) -> list[TaskOutcome]:
     """Run `tasks` on `machine` and return their outcomes in the same order; a failed task is an outcome, not an error.
 
     A task whose digest is recorded as ended is not run again (a success whose outputs are gone is). Where an
     earlier call was interrupted, by whatever means, the same call attaches to its jobs. KeyboardInterrupt and
-    other exceptions pass through while jobs go on. Jobs that get lost (killed, machine restarted) are submitted
-    again a few times with growing waits; after that their unfinished tasks are "failed" with no exit code.
+    other exceptions pass through while jobs go on. Jobs that end without a result (killed, out of memory, machine
+    restarted) are submitted again with growing waits, as the policy of `machine` says; after that their unfinished
+    tasks are "failed" with no exit code.
 
     Parameters
     ----------
     base_dir : folder that relative paths refer to; job scripts and dpdispatcher's state and log live below
         ``base_dir/.dispatch``
     name : of this run, unique in `base_dir`; two runs of one name never run at a time on the local machine
-    poll_s : time between looks, default 0.2 s for local jobs, 10 s for schedulers
-    retries : how often tasks that failed are run again
+    poll_s : time between looks; default: the machine's, else 0.2 s for local jobs, 10 s for schedulers
 
     Raises
     ------
     BadInputError : an input is absent, two tasks share a folder, an output leaves its folder, a root is missing
-    Alh2Error : the scheduler cannot be reached for long
+    NeedsPersonError : the scheduler refuses a job
+    Alh2Error : the scheduler cannot be reached for longer than the policy allows
     """
     layout = Layout(Path(base_dir).resolve(), name.replace("/", "_"))
     placement = place(machine, layout.base_dir)
-    default_poll_s = _POLL_LOCAL_S if placement.local else _POLL_REMOTE_S
+    policy = machine.policy
+    if placement.local:
+        policy = replace(policy, job_wait_s=min(policy.job_wait_s, _JOB_WAIT_LOCAL_S))
+    default_poll_s = machine.poll_s or (_POLL_LOCAL_S if placement.local else _POLL_REMOTE_S)
+    if policy.timeout_s is not None:
+        tasks = [replace(task, timeout_s=policy.timeout_s) for task in tasks]
     entries = _with_digests(tasks, layout)
-    run = _Run(layout, placement, machine.parallel, entries, poll_s or default_poll_s, on_progress)
+    run = _Run(layout, placement, machine.parallel, entries, poll_s or default_poll_s, policy, on_progress)
     run.started = time.monotonic()
     run.n_reused = sum(run.recorded(entry) is not None for entry in entries)
     run.report()
     last = recall(layout, entries)
-    first = last[0] if last and last[0] <= retries + 1 else 1
-    for attempt in range(first, retries + 2):
+    first = last.attempt if last and last.attempt <= policy.retry_count + 1 else 1
+    for attempt in range(first, policy.retry_count + 2):
         waiting = [entry for entry in entries if run.waits(entry, attempt)]
         if waiting:
-            again = last[1] if last and last[0] == attempt else []
-            keys = {layout.key(entry.task) for entry in again}
-            covered = all(layout.key(entry.task) in keys for entry in waiting)
-            _round(run, again if covered else waiting, attempt)
+            if attempt > first and policy.retry_wait_s:
+                time.sleep(policy.retry_wait_s * 2.0 ** (attempt - 2))
+            _round(run, waiting, attempt, last)
     if not any(run.waits(entry, 1) for entry in entries):
         shutil.rmtree(layout.control, ignore_errors=True)
     return [_outcome(run, entry) for entry in entries]
@@ -138,28 +160,48 @@ def _outcome(run: _Run, entry: Entry) -> TaskOutcome:
     known = run.recorded(entry)
     if known is not None:
         return known[0]
-    said = last_lines(entry.task.folder(run.layout.base_dir))
+    folder = entry.task.folder(run.layout.base_dir)
+    said = last_lines(folder)
     reason = run.given_up or "its job ended without a result"
+    if not folder.is_dir():
+        reason = f"its folder {folder} was removed while it waited"
     return TaskOutcome(entry.task, "failed", None, f"{reason}: {said}" if said else reason, 0.0)
 
 
-def _round(run: _Run, chosen: list[Entry], attempt: int) -> None:
-    """Submit `chosen` or attach to their jobs, and wait until all are over."""
+def _round(run: _Run, waiting: list[Entry], attempt: int, last: Submitted | None) -> None:
+    """Submit `waiting` or attach to their jobs, and wait until all are over."""
     control = run.layout.control
     control.mkdir(parents=True, exist_ok=True)
-    remember(run.layout, chosen, attempt)
-    plan = make_plan(chosen, layout=run.layout, placement=run.placement, parallel=run.parallel, attempt=attempt)
     with log_to(control.parent / "dpdispatcher.log"):
-        engine = open_engine(plan.placement, plan.jobs, plan.work_base)
+        wanted = Wanted(run.layout, run.placement, run.parallel, attempt)
+        plan, engine = open_round(waiting, wanted, last, outage_s=run.policy.outage_s)
+        losses = Losses(
+            policy=run.policy,
+            base_dir=run.layout.base_dir,
+            attempt=attempt,
+            waiting=lambda group: [entry for entry in group if run.waits(entry, attempt)],
+            visible=run.placement.in_place,
+            by_job=run.placement.slurm,
+        )
+        index_of = {spec.command: index for index, spec in enumerate(plan.jobs)}
+        engine.on_ended = partial(_on_ended, losses, plan, index_of)
+        run.engine = engine
         engine.start()
+        run.report()
         if not engine.open_jobs():
             engine.fetch()
-            if any(run.waits(entry, attempt) for entry in chosen):
+            if any(run.waits(entry, attempt) for group in plan.members for entry in group):
                 engine.reopen_finished()
         with _saved_on_exit(engine):
             _wait(run, engine, plan, attempt)
         run.given_up = "; ".join(engine.given_up())
         _finish(run, engine, plan, attempt)
+        run.engine = None
+
+
+def _on_ended(losses: Losses, plan: Plan, index_of: dict[str, int], job: Any, seen: Seen) -> Decision:
+    index = index_of[job.job_task_list[0].command]
+    return losses.decide(index, plan.members[index], seen)
 
 
 @contextlib.contextmanager
@@ -185,12 +227,15 @@ def _wait(run: _Run, engine: Engine, plan: Plan, attempt: int) -> None:
         if not waiting:
             return
         if begun >= next_look:
+            before = (engine.counts(), engine.trouble)
             engine.look()
             next_look = begun + look_s
             if not engine.open_jobs():
                 return
             if not run.placement.in_place:
                 _report_jobs(run, engine, plan)
+            elif before != (engine.counts(), engine.trouble):
+                run.report()
         time.sleep(max(run.poll_s, 10.0 * (time.monotonic() - begun)))
 
 

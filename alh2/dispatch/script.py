@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alh2.core.errors import BadInputError
-from alh2.dispatch.tasks import RECORD_NAME, STDERR_NAME, STDOUT_NAME, Task, limit_cs
+from alh2.dispatch.tasks import RECORD_NAME, START_NAME, STDERR_NAME, STDOUT_NAME, Task, limit_cs
 
 SCRIPT_NAME = "task.sh"
 LOCK_NAME = "task.lock"
@@ -39,6 +39,7 @@ fi
 for name in {remove}; do
   if [ -e "$name" ]; then rm -rf -- {remove}; break; fi
 done
+echo "$digest $attempt ${{SLURM_JOB_ID:-0}}" > {start}
 {exports}
 now() {{ if read -r t _ < /proc/uptime; then f=${{t#*.}}; t=${{t%.*}}$f; else t=$(date +%s)00; fi 2>/dev/null; }}
 now; start=$t
@@ -49,12 +50,16 @@ wait "$child"; rc=$?
 kill -s KILL -- "-$child" 2>/dev/null
 now; wall=$((t - start))
 state=failed
-case "$rc" in
+{if_killed}case "$rc" in
   0) state=missing; {if_outputs_exist} state=ok ;;
   124|137) [ "$wall" -ge {limit_cs} ] && state=timeout ;;
 esac
 echo "$digest $rc $wall $attempt $state" > {record}.tmp && mv -f {record}.tmp {record} || exit 1
 exit 0
+"""
+
+_IF_KILLED = """\
+[ "$rc" = 137 ] && [ "$wall" -lt {limit_cs} ] && exit 1
 """
 
 _GROUP_SCRIPT = """\
@@ -70,10 +75,13 @@ class ScriptContext:
 
     environment : variables exported before the command
     path_prefix : folder put in front of PATH, None to leave PATH alone
+    killed_is_lost : a command killed by SIGKILL leaves no record: on a scheduler that is what running out of memory
+        looks like, and the driver asks it
     """
 
     environment: Mapping[str, str]
     path_prefix: Path | None
+    killed_is_lost: bool = False
 
 
 def script_context(*, local: bool, set_by_machine: Mapping[str, object]) -> ScriptContext:
@@ -84,7 +92,7 @@ def script_context(*, local: bool, set_by_machine: Mapping[str, object]) -> Scri
     wanted = {**QUIET_ENVIRONMENT, **(LOCAL_ENVIRONMENT if local else {})}
     environment = {name: value for name, value in wanted.items() if name not in set_by_machine}
     prefix = Path(sys.executable).parent if local and "PATH" not in set_by_machine else None
-    return ScriptContext(environment, prefix)
+    return ScriptContext(environment, prefix, killed_is_lost=not local)
 
 
 def task_script(task: Task, digest: str, *, attempt: int, context: ScriptContext) -> str:
@@ -104,6 +112,8 @@ def task_script(task: Task, digest: str, *, attempt: int, context: ScriptContext
         digest=digest,
         attempt=attempt,
         record=RECORD_NAME,
+        start=START_NAME,
+        if_killed=_IF_KILLED.format(limit_cs=limit_cs(task)) if context.killed_is_lost else "",
         if_outputs_exist="".join(f"[ -e {shlex.quote(name)} ] && " for name in task.outputs),
         remove=" ".join(shlex.quote(name) for name in removable),
         exports="\n".join(exports),

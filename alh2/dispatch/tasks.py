@@ -10,8 +10,10 @@ from typing import Literal
 
 from alh2.core.errors import BadInputError
 from alh2.core.files import digest_bytes
+from alh2.dispatch.endings import WORDS, is_ending
 
 RECORD_NAME = "task.done"
+START_NAME = "task.started"
 STDOUT_NAME = "task.out"
 STDERR_NAME = "task.err"
 
@@ -102,6 +104,14 @@ def task_digest(task: Task, base_dir: Path, *, cache: DigestCache | None = None)
 
 
 @dataclass(frozen=True)
+class Entry:
+    """A task with its content digest."""
+
+    task: Task
+    digest: str
+
+
+@dataclass(frozen=True)
 class TaskOutcome:
     """What became of a task.
 
@@ -119,10 +129,12 @@ class TaskOutcome:
 
 @dataclass(frozen=True)
 class TaskRecord:
-    """Content of ``task.done``, written by ``task.sh`` when the command has ended.
+    """Content of ``task.done``, written by ``task.sh`` when the command has ended, or by the driver for a task whose
+    jobs died under it too often.
 
     wall_cs : wall time, hundredths of a second
-    state : "ok", "missing" (exit code 0 but an output was not written), "timeout" or "failed"
+    state : "ok", "missing" (exit code 0 but an output was not written), "timeout", "failed", or the ending of the
+        last job of a task that was given up
     attempt : 1 for the first try
     """
 
@@ -131,6 +143,28 @@ class TaskRecord:
     wall_cs: int
     attempt: int
     state: str
+
+    def line(self) -> str:
+        """The record as it is written."""
+        return f"{self.digest} {self.exit_code} {self.wall_cs} {self.attempt} {self.state}\n"
+
+
+@dataclass(frozen=True)
+class TaskStart:
+    """Content of ``task.started``: what began last in a folder, in which job of the scheduler ("0": none)."""
+
+    digest: str
+    attempt: int
+    job_id: str
+
+
+def read_start(folder: Path) -> TaskStart | None:
+    """The last start in `folder`; None where nothing began."""
+    try:
+        digest, attempt, job_id = (folder / START_NAME).read_text().split()
+        return TaskStart(digest, int(attempt), job_id)
+    except (OSError, ValueError):
+        return None
 
 
 def read_record(folder: Path) -> TaskRecord | None:
@@ -173,6 +207,8 @@ def recorded_outcome(task: Task, digest: str, base_dir: Path) -> tuple[TaskOutco
 
 def _explain(task: Task, record: TaskRecord, folder: Path, missing: list[str]) -> str:
     said = last_lines(folder)
+    if is_ending(record.state):
+        return _join(f"given up: {WORDS[record.state]} again and again", said)  # type: ignore[index]
     if record.state == "timeout":
         return _join(f"ended after its time limit of {task.timeout_s:g} s", said)
     if record.state == "missing":

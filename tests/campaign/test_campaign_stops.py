@@ -114,7 +114,8 @@ def test_bootstrap_without_labels_stops_and_the_report_of_so_little_works(
     ended = run_campaign(inputs, run, fail_in="/02.fp/")
     assert ended.code == 1
     (line,) = ended.err.splitlines()
-    assert line.startswith("alh2: only 0 of 22 initial frames could be labelled, most often because of: failed: made")
+    assert line.startswith("alh2: 22 of 22 labels of initial frames (")
+    assert "failed, more than the 50 % tolerated (ratio_failed); 22 of them: failed: made to fail; mend" in line
     status = json.loads(alh2("status", run, "--json").out)
     assert (status["state"], status["stage"], status["iteration"]) == ("needs-person", "bootstrap", 0)
     assert status["message"] == line.removeprefix("alh2: ")

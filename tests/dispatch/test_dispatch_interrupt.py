@@ -20,7 +20,8 @@ from alh2.dispatch import Task, run_tasks
 
 base, n = Path(sys.argv[1]), int(sys.argv[2])
 machine = StageMachine({"batch_type": "Shell", "context_type": "LazyLocalContext"}, {"group_size": 0}, "", 2)
-command = "echo s >> ../events; sleep 0.3; echo e >> ../events; echo $(cat in) >> ../ran; cat in > out"
+gate = '[ "$(cat in)" = "input 0" ] || until [ -e ../go ]; do sleep 0.05; done; ' if len(sys.argv) > 3 else ""
+command = gate + "echo s >> ../events; sleep 0.3; echo e >> ../events; echo $(cat in) >> ../ran; cat in > out"
 tasks = []
 for i in range(n):
     folder = base / f"task.{i:03d}"
@@ -32,9 +33,10 @@ print(json.dumps([o.status for o in outcomes]))
 """
 
 
-def start(base: Path, n_tasks: int) -> subprocess.Popen[str]:
+def start(base: Path, n_tasks: int, *, gate: bool = False) -> subprocess.Popen[str]:
+    """A driver; with `gate` all tasks but the first wait for the file ``go``."""
     return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(base), str(n_tasks)],
+        [sys.executable, "-c", DRIVER, str(base), str(n_tasks), *(["gate"] if gate else [])],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -86,19 +88,22 @@ def test_rerun_attaches_to_the_running_job(tmp_path: Path, how: signal.Signals, 
 
 
 def test_killed_before_the_state_file_was_written(tmp_path: Path) -> None:
-    driver = start(tmp_path, 4)
+    driver = start(tmp_path, 4, gate=True)
     wait_for_lines(tmp_path / "ran", 1)
     os.kill(driver.pid, signal.SIGKILL)
     driver.communicate()
     control = tmp_path / ".dispatch" / "label"
-    states = [p for p in control.glob("*.json") if p.name != "submitted.json"]
-    assert len(states) == 1
-    states[0].unlink()
-    again = start(tmp_path, 4)
+    for state in control.glob("*.json"):
+        if state.name != "submitted.json":
+            state.unlink()
+    again = start(tmp_path, 4, gate=True)
+    log = tmp_path / ".dispatch" / "dpdispatcher.log"
+    wait_for_lines(log, 1)
+    assert "adopted id" in log.read_text()
+    (tmp_path / "go").touch()
     stdout, _ = again.communicate(timeout=60)
     assert json.loads(stdout) == ["done"] * 4
     check_all_ran_once(tmp_path, 4)
-    assert "adopted id" in (tmp_path / ".dispatch" / "dpdispatcher.log").read_text()
 
 
 @pytest.mark.parametrize("torn", ["", '{"work_base": ', "{}"])

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from alh2.config.model import StageMachine
+from alh2.config.model import StageMachine, TaskPolicy
 from alh2.core.errors import BadInputError
 from alh2.dispatch import Progress, Task, run_tasks
-from alh2.dispatch.engine import place
+from alh2.dispatch.placement import place
 
 
 def largest_overlap(events: Path) -> int:
@@ -111,13 +111,14 @@ def test_failed_result_of_the_old_input_is_not_returned(tmp_path, local_machine,
 
 
 def test_retries_run_only_the_failed_ones(tmp_path, local_machine, make_task) -> None:
+    patient = replace(local_machine, policy=TaskPolicy(retry_count=2))
     fails_once = "echo x >> runs; test $(wc -l < runs) -ge 2 && : > out"
     tasks = [make_task(0, fails_once), make_task(1, "echo x >> runs; : > out"), make_task(2, "echo x >> runs; exit 1")]
-    outcomes = run_tasks(tasks, machine=local_machine, base_dir=tmp_path, name="r", poll_s=0.05, retries=2)
+    outcomes = run_tasks(tasks, machine=patient, base_dir=tmp_path, name="r", poll_s=0.05)
     assert [o.status for o in outcomes] == ["done", "done", "failed"]
     runs = [len((tmp_path / t.work_dir / "runs").read_text().split()) for t in tasks]
     assert runs == [2, 1, 3]
-    run_tasks(tasks, machine=local_machine, base_dir=tmp_path, name="r", poll_s=0.05, retries=2)
+    run_tasks(tasks, machine=patient, base_dir=tmp_path, name="r", poll_s=0.05)
     assert [len((tmp_path / t.work_dir / "runs").read_text().split()) for t in tasks] == runs
 
 
@@ -183,18 +184,25 @@ def test_job_that_was_killed_is_started_again(tmp_path, local_machine, make_task
     assert "was lost" in (tmp_path / ".dispatch" / "dpdispatcher.log").read_text()
 
 
-def test_lost_job_is_reported_and_its_siblings_kept(tmp_path, local_machine, make_task, monkeypatch) -> None:
-    monkeypatch.setattr("alh2.dispatch.engine.Patience.__init__", _impatient)
+def test_lost_job_is_reported_and_its_siblings_kept(tmp_path, local_machine, make_task) -> None:
+    impatient = replace(local_machine, policy=TaskPolicy(job_retry_count=1, job_wait_s=0.05))
     folder = tmp_path / "task.000001"
     tasks = [make_task(0, ": > out"), make_task(1, f"rm -rf {folder}; sleep 0.1"), make_task(2, ": > out")]
-    outcomes = run_tasks(tasks, machine=local_machine, base_dir=tmp_path, name="l", poll_s=0.05)
+    outcomes = run_tasks(tasks, machine=impatient, base_dir=tmp_path, name="l", poll_s=0.05)
     assert [o.status for o in outcomes] == ["done", "failed", "done"]
-    assert outcomes[1].exit_code is None and "ended without a result" in outcomes[1].message
+    assert outcomes[1].exit_code is None
+    assert outcomes[1].message == f"its folder {folder} was removed while it waited"
 
 
-def _impatient(self: object, **_: object) -> None:
-    for name, value in {"resubmits": 1, "wait_s": 0.05, "factor": 1.0, "status_errors": 3}.items():
-        object.__setattr__(self, name, value)
+def test_a_task_that_brings_its_job_down_is_left_out_and_the_others_go_on(tmp_path, local_machine, make_task) -> None:
+    machine = replace(local_machine, parallel=1, policy=TaskPolicy(job_retry_count=1, job_wait_s=0.05))
+    up = "parent() { cut -d' ' -f4 /proc/$1/stat; }; script=$(parent $PPID); xargs=$(parent $script); "
+    killer = up + "echo x >> ../killer; kill -9 $xargs $script; sleep 60"
+    tasks = [make_task(0, ": > out"), make_task(1, killer), make_task(2, "echo x >> ../after; : > out")]
+    outcomes = run_tasks(tasks, machine=machine, base_dir=tmp_path, name="l", poll_s=0.05)
+    assert [o.status for o in outcomes] == ["done", "failed", "done"]
+    assert outcomes[1].message == "given up: its job ended without a trace again and again"
+    assert (tmp_path / "after").read_text() == "x\n" and (tmp_path / "killer").read_text() == "x\nx\n"
 
 
 def test_files_travel_where_jobs_are_not_in_place(tmp_path, local_machine, make_task) -> None:
