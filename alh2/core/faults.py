@@ -1,29 +1,36 @@
 """Places where a crash can be asked for, to show that nothing is lost whatever dies where.
 
-Off unless the environment says otherwise: ``ALH2_FAULT_AT=n`` kills the process (SIGKILL) at the n-th place it comes
-to, counted from 1; ``ALH2_FAULT_LOG=file`` appends the name of every place. Places are before, amid and after each
-durable write, and before and after each submission of a job.
+Off unless the environment variable ``ALH2_FAULTS`` names a file: then the process dies (SIGKILL) at every place that
+the file does not list yet, after listing it, so that a driver started again and again dies once everywhere and ends at
+last. ``ALH2_FAULTS_ONLY`` (a regular expression) picks places by name, ``ALH2_FAULTS_STRIDE=n`` about every n-th.
+Places are before, amid and after each durable write, and before and after each submission of a job.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
+import re
 import signal
-
-AT_VARIABLE, LOG_VARIABLE = "ALH2_FAULT_AT", "ALH2_FAULT_LOG"
-_AT = int(os.environ.get(AT_VARIABLE, "0") or 0)
-_LOG = os.environ.get(LOG_VARIABLE, "")
-_COUNT = itertools.count(1)
+import zlib
+from pathlib import Path
 
 
-def fault_point(name: str) -> None:
-    """A place where the process may be made to die; does nothing in a normal run."""
-    if not (_AT or _LOG):
+def fault_point(name: str, content: bytes = b"") -> None:
+    """A place where the process may be made to die; does nothing in a normal run.
+
+    content : what is written there: the same file with other content is another place
+    """
+    listed_in = os.environ.get("ALH2_FAULTS", "")
+    if not listed_in:
         return
-    number = next(_COUNT)
-    if _LOG:
-        with open(_LOG, "a", encoding="utf-8") as handle:
-            handle.write(f"{name}\n")
-    if number == _AT:
-        os.kill(os.getpid(), signal.SIGKILL)
+    place = f"{name} {zlib.crc32(content):08x}" if content else name
+    if not re.search(os.environ.get("ALH2_FAULTS_ONLY", ""), place):
+        return
+    if zlib.crc32(place.encode()) % int(os.environ.get("ALH2_FAULTS_STRIDE", "1")):
+        return
+    path = Path(listed_in)
+    if path.exists() and place in path.read_text(encoding="utf-8").splitlines():
+        return
+    with open(path, "a", encoding="utf-8") as handle:
+        handle.write(f"{place}\n")
+    os.kill(os.getpid(), signal.SIGKILL)

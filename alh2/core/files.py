@@ -31,19 +31,19 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data` in one step; raises OSError and leaves the old file on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tmp = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
-    fault_point(f"before write {path}")
+    fault_point(f"before write {path}", data)
     try:
         with open(tmp, "wb") as handle:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
-        fault_point(f"amid write {path}")
+        fault_point(f"amid write {path}", data)
         os.replace(tmp, path)
     finally:
         with contextlib.suppress(OSError):
             tmp.unlink(missing_ok=True)
     fsync_directory(path.parent)
-    fault_point(f"after write {path}")
+    fault_point(f"after write {path}", data)
 
 
 def append_line(path: Path, line: str) -> None:

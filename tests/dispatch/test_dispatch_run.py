@@ -198,7 +198,8 @@ def test_a_task_that_brings_its_job_down_is_left_out_and_the_others_go_on(tmp_pa
     machine = replace(local_machine, parallel=1, policy=TaskPolicy(job_retry_count=1, job_wait_s=0.05))
     up = "parent() { cut -d' ' -f4 /proc/$1/stat; }; script=$(parent $PPID); xargs=$(parent $script); "
     killer = up + "echo x >> ../killer; kill -9 $xargs $script; sleep 60"
-    tasks = [make_task(0, ": > out"), make_task(1, killer), make_task(2, "echo x >> ../after; : > out")]
+    after = "echo x >> ../after; : > out"
+    tasks = [make_task(0, ": > out"), make_task(1, killer, timeout_s=3), make_task(2, after)]
     outcomes = run_tasks(tasks, machine=machine, base_dir=tmp_path, name="l", poll_s=0.05)
     assert [o.status for o in outcomes] == ["done", "failed", "done"]
     assert outcomes[1].message == "given up: its job ended without a trace again and again"
