@@ -138,7 +138,7 @@ def test_a_driver_killed_at_every_submission_starts_no_job_twice(tmp_path, slurm
     """Before each of three submissions, and after Slurm took the job but before anything was noted of it."""
     listed = tmp_path / "places"
     for _ in range(6):
-        driver = start(tmp_path, 3, resources(), ALH2_FAULTS=str(listed), ALH2_FAULTS_ONLY="submit")
+        driver = start(tmp_path, 3, resources(), ALH2_FAULTS=str(listed), ALH2_FAULTS_ONLY="^(before|after) submit ")
         assert driver.wait(timeout=60) == -signal.SIGKILL
     places = [line.split()[0] for line in listed.read_text().splitlines()]
     assert places == ["before", "after"] * 3
