@@ -3,7 +3,9 @@
 from alh2.core.statistics import Estimate, mean_and_error
 from alh2.gcmc.bias import HostEnergyGrid, InsertionBias, host_energy_grid, insertion_bias
 from alh2.gcmc.errors import InterruptedRunError, UntrustworthyEnergyError
+from alh2.gcmc.flexible import simulate_flexible
 from alh2.gcmc.fugacity import fugacity_bar
+from alh2.gcmc.hybrid import FlexibleSettings, HybridRecord
 from alh2.gcmc.molecule import RigidMolecule
 from alh2.gcmc.restart import RestartSettings
 from alh2.gcmc.result import GcmcFrame, GcmcResult, MoveAcceptance
@@ -13,11 +15,13 @@ from alh2.gcmc.trajectory import TrajectorySettings
 
 __all__ = [
     "Estimate",
+    "FlexibleSettings",
     "GcmcFrame",
     "GcmcResult",
     "GcmcSettings",
     "HostEnergyGrid",
     "InsertionBias",
+    "HybridRecord",
     "InterruptedRunError",
     "MoveAcceptance",
     "MoveWeights",
@@ -30,4 +34,5 @@ __all__ = [
     "insertion_bias",
     "mean_and_error",
     "simulate",
+    "simulate_flexible",
 ]

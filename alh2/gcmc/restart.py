@@ -29,7 +29,18 @@ PATIENCE_S = 10.0
 """A stop on request waits for the next restart point where that is expected within this time."""
 _SAFETY = 1.5
 _META = ("moves_done", "counts", "seen", "n_initial", "trajectory_bytes", "uniform", "inputs", "extra")
-_ARRAYS = ("numbers", "guests", "energies", "scalars", "frame_moves", "frame_numbers", "frame_energies", "frame_guests")
+_ARRAYS = (
+    "numbers",
+    "guests",
+    "energies",
+    "scalars",
+    "frame_moves",
+    "frame_numbers",
+    "frame_energies",
+    "frame_guests",
+    "frame_hosts",
+    "host_energies",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +78,7 @@ class RestartState:
     uniform : state of the random stream; scalars : energy_ev, translation_ang, rotation_rad, max_drift_ev
     numbers, energies : samples so far; guests : (n_molecules, n_sites, 3) Å
     frame_moves, frame_numbers, frame_energies, frame_guests : stored frames, their molecules one after the other
+    frame_hosts, host_energies : of flexible frameworks, per frame and per sample
     trajectory_bytes : length of the trajectory file at this point; extra : of the kind of run
     """
 
@@ -85,6 +97,8 @@ class RestartState:
     frame_numbers: np.ndarray
     frame_energies: np.ndarray
     frame_guests: np.ndarray
+    frame_hosts: np.ndarray
+    host_energies: np.ndarray
     extra: Mapping[str, Any]
 
 
@@ -119,7 +133,7 @@ def read_restart(path: Path) -> RestartState | None:
 
 def check_same_inputs(path: Path, before: Mapping[str, str], now: Mapping[str, str]) -> None:
     """Raise BadInputError naming the inputs that differ from those of the restart file `path`."""
-    for name in sorted(set(before) | set(now)):
+    for name in dict.fromkeys((*before, *now)):
         old, new = before.get(name, "not given"), now.get(name, "not given")
         if old != new:
             raise BadInputError(

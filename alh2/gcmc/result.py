@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from alh2.core.statistics import Estimate, mean_and_error
+from alh2.gcmc.hybrid import HybridRecord
 from alh2.gcmc.molecule import RigidMolecule
 from alh2.gcmc.settings import MoveWeights
 
@@ -34,11 +35,15 @@ class MoveAcceptance:
 
 @dataclass(frozen=True, eq=False)
 class GcmcFrame:
-    """A stored configuration: after how many measured moves, its energy, guests (n_molecules, n_sites, 3) Å."""
+    """A stored configuration: after how many measured moves, its energy, guests (n_molecules, n_sites, 3) Å.
+
+    host_ang : (n_host, 3) Å where the framework moves; None: where the run began
+    """
 
     move: int
     energy_ev: float
     guests_ang: np.ndarray
+    host_ang: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,8 @@ class GcmcResult:
     final_guests_ang : (n_molecules, n_sites, 3) Å at the end, in the session's order
     translation_ang, rotation_rad : move sizes as adapted
     max_energy_drift_ev : largest difference between running and fresh energy; None where never checked
+    host_energies_ev : (n_samples,) energy of the bare framework as it was at each sample; None: it never moved
+    hybrid : the molecular dynamics of a flexible framework; None: a rigid one
     """
 
     framework: Atoms
@@ -78,6 +85,13 @@ class GcmcResult:
     translation_ang: float
     rotation_rad: float
     max_energy_drift_ev: float | None
+    host_energies_ev: np.ndarray | None = None
+    hybrid: HybridRecord | None = None
+
+    @property
+    def framework_label(self) -> str:
+        """Whether the framework was rigid or flexible, and how it moved, in one line."""
+        return "rigid framework" if self.hybrid is None else self.hybrid.label()
 
     @property
     def volume_ang3(self) -> float:
@@ -86,8 +100,12 @@ class GcmcResult:
 
     @property
     def adsorption_energy_ev(self) -> np.ndarray:
-        """(n_samples,) E(host + N molecules) - E(host) - N·E(molecule), eV: what adsorption gains, 0 at N = 0."""
-        return self.energy_ev - self.host_energy_ev - self.n_adsorbed * self.molecule_energy_ev
+        """(n_samples,) E(host + N molecules) - E(host) - N·E(molecule), eV: what adsorption gains, 0 at N = 0.
+
+        E(host) is that of the host where it is at that sample.
+        """
+        host_ev = self.host_energy_ev if self.host_energies_ev is None else self.host_energies_ev
+        return self.energy_ev - host_ev - self.n_adsorbed * self.molecule_energy_ev
 
     @cached_property
     def n_adsorbed_estimate(self) -> Estimate:
@@ -117,9 +135,10 @@ class GcmcResult:
         atoms_list = []
         for frame in self.frames:
             n = len(frame.guests_ang)
+            host = self.framework.positions if frame.host_ang is None else frame.host_ang
             atoms = Atoms(
                 symbols + list(self.adsorbate.symbols) * n,
-                np.concatenate([self.framework.positions, frame.guests_ang.reshape(-1, 3)]),
+                np.concatenate([host, frame.guests_ang.reshape(-1, 3)]),
                 cell=self.framework.cell,
                 pbc=True,
             )
@@ -163,4 +182,7 @@ class GcmcResult:
             "translation_ang": self.translation_ang,
             "rotation_rad": self.rotation_rad,
             "max_energy_drift_ev": self.max_energy_drift_ev,
+            "framework": "rigid" if self.hybrid is None else "flexible",
+            "framework_label": self.framework_label,
+            "hybrid": None if self.hybrid is None else self.hybrid.summary(),
         }

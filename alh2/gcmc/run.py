@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from ase import Atoms
 from alh2.core.errors import BadInputError
 from alh2.gcmc.engine import SizeAdaptation, advance, place_molecules, self_check
 from alh2.gcmc.errors import UntrustworthyEnergyError
+from alh2.gcmc.geometry import Contacts
+from alh2.gcmc.hybrid import Hybrid
 from alh2.gcmc.molecule import RigidMolecule
 from alh2.gcmc.moves import Ensemble, weighted_moves
 from alh2.gcmc.restart import Keeper, RestartState, check_same_inputs, read_restart
@@ -34,12 +37,14 @@ class Run:
         ensemble: Ensemble,
         options: GcmcSettings,
         seed: int,
+        hybrid: Hybrid | None = None,
     ) -> None:
+        self.hybrid = hybrid
         self.options, self.ensemble, self.molecule, self.framework = options, ensemble, molecule, framework
         self.moves = weighted_moves(options.move_weights)
         self._potential = potential
         empty = potential.start(framework, molecule.symbols, np.zeros((0, molecule.n_sites, 3)))
-        self.host_ev = finite_energy_ev(empty.energy_ev, "the framework alone")
+        self.host_ev = self._bare_host_ev = finite_energy_ev(empty.energy_ev, "the framework alone")
         self.session: EnergySession = empty
         self.walker = Walker(
             UniformStream(np.random.default_rng(seed)),
@@ -51,6 +56,7 @@ class Run:
         self.n_initial = 0
         self.numbers: list[int] = []
         self.energies_ev: list[float] = []
+        self.host_energies_ev: list[float] = []
         self.frames: list[GcmcFrame] = []
         self._keeper = Keeper(options.restart) if options.restart else None
         self._trajectory = TrajectoryWriter(options.trajectory, molecule.symbols) if options.trajectory else None
@@ -113,6 +119,8 @@ class Run:
             self._trajectory.add(self.framework, self.guests_array(), move=move, energy_ev=walker.energy_ev)
         if done == schedule.n_equilibration:
             walker.counts = [MoveCounts() for _ in MOVE_NAMES]
+        if schedule.segment_at(done):
+            self._segment()
         if self.options.progress is not None and schedule.reports_at(done):
             self.options.progress(done, schedule.n_total, len(walker.guests))
         if self._keeper is not None:
@@ -142,9 +150,39 @@ class Run:
         sample = len(self.numbers)
         self.numbers.append(len(walker.guests))
         self.energies_ev.append(walker.energy_ev)
+        if self.hybrid is not None:
+            self.host_energies_ev.append(self._bare_host_ev)
         if sample in self._kept:
             move = (sample + 1) * self.schedule.sample_every
-            self.frames.append(GcmcFrame(move, walker.energy_ev, self.guests_array()))
+            host = None if self.hybrid is None else self.framework.positions.copy()
+            self.frames.append(GcmcFrame(move, walker.energy_ev, self.guests_array(), host))
+
+    def _segment(self) -> None:
+        """Molecular dynamics from the present configuration; the energies of both parts must agree at both ends."""
+        hybrid, walker = self.hybrid, self.walker
+        assert hybrid is not None
+        if hybrid.settings.frozen_host and not walker.guests:
+            return
+        measured = walker.moves_done > self.schedule.n_equilibration
+        host_ang, guests, (first_ev, last_ev) = hybrid.segment(self.framework.positions, walker.guests, record=measured)
+        n_atoms = len(host_ang) + len(guests) * self.molecule.n_sites
+        hybrid.compare(walker.energy_ev, first_ev, n_atoms)
+        self._move_host(host_ang)
+        walker.guests[:] = guests
+        self.session = self._potential.start(self.framework, self.molecule.symbols, self.guests_array())
+        walker.energy_ev = float(self.session.energy_ev)
+        hybrid.compare(walker.energy_ev, last_ev, n_atoms)
+
+    def _move_host(self, host_ang: np.ndarray) -> None:
+        """What depends on where the framework is: itself, its walls and its energy."""
+        self.framework = self.framework.copy()
+        self.framework.positions = host_ang
+        options = self.options
+        if options.min_distance_ang:
+            contacts = Contacts(self.framework, self.ensemble.cell, options.min_distance_ang)
+            self.ensemble = replace(self.ensemble, contacts=contacts)
+        bare = self._potential.start(self.framework, self.molecule.symbols, np.zeros((0, self.molecule.n_sites, 3)))
+        self._bare_host_ev = finite_energy_ev(bare.energy_ev, "the framework after molecular dynamics")
 
     def _state(self) -> RestartState:
         walker, frames = self.walker, self.frames
@@ -167,8 +205,13 @@ class Run:
             frame_numbers=np.array([len(f.guests_ang) for f in frames], dtype=np.int64),
             frame_energies=np.array([f.energy_ev for f in frames], dtype=np.float64),
             frame_guests=np.concatenate([no_guests, *(f.guests_ang for f in frames)]),
-            extra={},
+            frame_hosts=np.array([f.host_ang for f in frames if f.host_ang is not None], dtype=np.float64),
+            host_energies=np.array(self.host_energies_ev, dtype=np.float64),
+            extra={} if self.hybrid is None else self._hybrid_state(self.hybrid),
         )
+
+    def _hybrid_state(self, hybrid: Hybrid) -> dict[str, Any]:
+        return {"host_ang": self.framework.positions.tolist(), **hybrid.state(self.walker.guests)}
 
     def _restore(self, state: RestartState) -> None:
         walker = self.walker
@@ -182,7 +225,14 @@ class Run:
         self.numbers, self.energies_ev = state.numbers.tolist(), state.energies.tolist()
         parts = np.split(state.frame_guests, np.cumsum(state.frame_numbers)[:-1]) if len(state.frame_numbers) else []
         rows = zip(state.frame_moves.tolist(), state.frame_energies.tolist(), parts, strict=True)
-        self.frames = [GcmcFrame(move, energy, guests) for move, energy, guests in rows]
+        hosts = list(state.frame_hosts) if self.hybrid is not None else [None] * len(parts)
+        self.frames = [
+            GcmcFrame(move, energy, guests, host) for (move, energy, guests), host in zip(rows, hosts, strict=True)
+        ]
+        self.host_energies_ev = state.host_energies.tolist()
+        if self.hybrid is not None:
+            self.hybrid.restore(state.extra, walker.guests)
+            self._move_host(np.array(state.extra["host_ang"]).reshape(-1, 3))
         self.session = self._potential.start(self.framework, self.molecule.symbols, state.guests)
         self._check_restored()
         if self._trajectory is not None and not (self.done and self._trajectory.finished_before()):

@@ -20,7 +20,7 @@ class Schedule:
 
     n_equilibration, n_measured : moves of the two parts, the first one first
     sample_every, trajectory_every : within the measured part
-    self_check_every, restart_every : within the whole run
+    self_check_every, restart_every, segment_every : within the whole run
     reports : whether progress is reported, about `PROGRESS_STEPS` times
     """
 
@@ -30,6 +30,7 @@ class Schedule:
     trajectory_every: int = 0
     self_check_every: int = 0
     restart_every: int = 0
+    segment_every: int = 0
     reports: bool = False
 
     @property
@@ -51,8 +52,9 @@ class Schedule:
         else:
             measured = done - start
             steps += [every - measured % every for every in (self.sample_every, self.trajectory_every) if every]
-        steps += [every - done % every for every in (self.self_check_every, self.restart_every) if every]
+        steps += [every - done % every for every in (self.self_check_every, self.segment_every) if every]
         if self.restart_every:
+            steps.append(self.restart_every - done % self.restart_every)
             steps.append(LOOK_EVERY - done % LOOK_EVERY)
         if self.reports:
             steps.append(self._notice - done % self._notice)
@@ -78,6 +80,10 @@ class Schedule:
     def restarts_at(self, done: int) -> bool:
         """Whether the run can be continued from after `done` moves."""
         return bool(self.restart_every) and (_multiple(done, self.restart_every) or done == self.n_total)
+
+    def segment_at(self, done: int) -> bool:
+        """Whether a segment of molecular dynamics follows after `done` moves."""
+        return _multiple(done, self.segment_every)
 
     def reports_at(self, done: int) -> bool:
         """Whether progress is reported after `done` moves."""

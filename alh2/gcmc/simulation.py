@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +15,7 @@ from alh2.core.errors import BadInputError
 from alh2.core.units import BAR_IN_EV_PER_ANG3, beta_per_ev
 from alh2.gcmc.bias import InsertionBias, insertion_bias
 from alh2.gcmc.geometry import Contacts, PeriodicCell
+from alh2.gcmc.hybrid import FlexibleSettings, Hybrid
 from alh2.gcmc.molecule import RigidMolecule
 from alh2.gcmc.moves import Ensemble
 from alh2.gcmc.restart import describe_settings
@@ -65,11 +67,50 @@ def simulate(
     Raises BadInputError for inputs that make no sense, UntrustworthyEnergyError where the potential's energies
     are NaN or do not add up, and InterruptedRunError where a run with a restart file was asked to stop.
     """
+    return run_simulation(
+        System(framework, adsorbate, potential),
+        Conditions(temperature_k, fugacity_bar, n_moves, seed, n_initial),
+        chosen_settings(settings, options),
+        flexible=None,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """What is simulated, see `simulate`."""
+
+    framework: Atoms
+    adsorbate: RigidMolecule
+    potential: Potential
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Under which conditions and for how long, see `simulate`."""
+
+    temperature_k: float
+    fugacity_bar: float
+    n_moves: int
+    seed: int
+    n_initial: int
+
+
+def chosen_settings(settings: GcmcSettings | None, options: Mapping[str, Any]) -> GcmcSettings:
+    """`settings` with the fields named in `options` changed; raises BadInputError for an unknown one."""
     unknown = sorted(set(options) - {field.name for field in fields(GcmcSettings)})
     if unknown:
         known = ", ".join(field.name for field in fields(GcmcSettings))
         raise BadInputError("simulate", expected=f"options out of {known}", found=", ".join(unknown))
-    chosen = replace(settings or GcmcSettings(), **options)
+    return replace(settings or GcmcSettings(), **options)
+
+
+def run_simulation(
+    system: System, conditions: Conditions, chosen: GcmcSettings, *, flexible: FlexibleSettings | None
+) -> GcmcResult:
+    """Check everything, run, and collect the result."""
+    n_moves, seed, n_initial = conditions.n_moves, conditions.seed, conditions.n_initial
+    temperature_k, fugacity_bar = conditions.temperature_k, conditions.fugacity_bar
+    framework, adsorbate, potential = system.framework, system.adsorbate, system.potential
     n_equilibration = n_moves // 5 if chosen.n_equilibration is None else chosen.n_equilibration
     _check_system(framework, adsorbate, potential)
     _check_conditions(chosen, temperature_k=temperature_k, fugacity_bar=fugacity_bar)
@@ -79,16 +120,19 @@ def simulate(
         potential.molecule_energy_ev(molecule.symbols, molecule.sites_ang), "the isolated molecule"
     )
     ensemble = _ensemble(framework, molecule, chosen, temperature_k, fugacity_bar, gas_ev)
-    run = Run(framework, molecule, potential, ensemble, chosen, seed)
-    schedule = _schedule(chosen, n_equilibration, n_moves)
-    conditions = {"temperature_k": temperature_k, "fugacity_bar": fugacity_bar, "seed": seed, "n_random": n_initial}
-    inputs = _inputs(framework, molecule, chosen, schedule, conditions)
-    run.begin(schedule, n_initial, inputs)
-    run.go()
-    return _result(run, framework, temperature_k, fugacity_bar, seed)
+    schedule = _schedule(chosen, n_equilibration, n_moves, flexible)
+    hybrid = Hybrid(flexible, framework, molecule, temperature_k, seed) if flexible else None
+    try:
+        run = Run(framework, molecule, potential, ensemble, chosen, seed, hybrid)
+        run.begin(schedule, n_initial, _inputs(framework, molecule, chosen, schedule, conditions, flexible))
+        run.go()
+    finally:
+        if hybrid is not None:
+            hybrid.close()
+    return _result(run, framework, conditions)
 
 
-def _schedule(options: GcmcSettings, n_equilibration: int, n_moves: int) -> Schedule:
+def _schedule(options: GcmcSettings, n_equilibration: int, n_moves: int, flexible: FlexibleSettings | None) -> Schedule:
     return Schedule(
         n_equilibration=int(n_equilibration),
         n_measured=int(n_moves),
@@ -96,30 +140,38 @@ def _schedule(options: GcmcSettings, n_equilibration: int, n_moves: int) -> Sche
         trajectory_every=options.trajectory.every if options.trajectory else 0,
         self_check_every=options.self_check_every,
         restart_every=options.restart.every if options.restart else 0,
+        segment_every=flexible.moves_per_block if flexible else 0,
         reports=options.progress is not None,
     )
 
 
 def _inputs(
-    framework: Atoms, molecule: RigidMolecule, options: GcmcSettings, schedule: Schedule, conditions: dict[str, float]
+    framework: Atoms,
+    molecule: RigidMolecule,
+    options: GcmcSettings,
+    schedule: Schedule,
+    conditions: Conditions,
+    flexible: FlexibleSettings | None,
 ) -> dict[str, str]:
     """All that decides the numbers of a run, as text."""
     if options.restart is None:
         return {}
     told = describe_settings(options, leave_out=("progress", "restart", "trajectory", "n_equilibration"))
     lengths = describe_settings(schedule, leave_out=("reports",))
-    identity = {"identity": options.restart.identity}
-    return run_inputs(framework, molecule, **{**conditions, **lengths, **told, **identity})
+    dynamics = describe_settings(flexible, leave_out=("model_file",)) if flexible else {}
+    wanted = describe_settings(conditions, leave_out=("n_moves",))
+    identity = {"framework_is": "flexible" if flexible else "rigid", "identity": options.restart.identity}
+    return run_inputs(framework, molecule, **{**identity, **wanted, **lengths, **told, **dynamics})
 
 
-def _result(run: Run, framework: Atoms, temperature_k: float, fugacity_bar: float, seed: int) -> GcmcResult:
+def _result(run: Run, framework: Atoms, conditions: Conditions) -> GcmcResult:
     walker, options = run.walker, run.options
     return GcmcResult(
         framework=framework.copy(),
         adsorbate=run.molecule,
-        temperature_k=float(temperature_k),
-        fugacity_bar=float(fugacity_bar),
-        seed=int(seed),
+        temperature_k=float(conditions.temperature_k),
+        fugacity_bar=float(conditions.fugacity_bar),
+        seed=int(conditions.seed),
         n_initial=run.n_initial,
         n_moves=run.schedule.n_measured,
         n_equilibration=run.schedule.n_equilibration,
@@ -139,6 +191,8 @@ def _result(run: Run, framework: Atoms, temperature_k: float, fugacity_bar: floa
         translation_ang=walker.translation_ang,
         rotation_rad=walker.rotation_rad,
         max_energy_drift_ev=walker.max_drift_ev if options.self_check_every else None,
+        host_energies_ev=None if run.hybrid is None else np.array(run.host_energies_ev, dtype=np.float64),
+        hybrid=None if run.hybrid is None else run.hybrid.result(),
     )
 
 

@@ -59,6 +59,14 @@ def types_in(type_map: Sequence[str], symbols: Sequence[str], *, where: str) -> 
     return np.array([index[symbol] for symbol in symbols], dtype=np.int32)
 
 
+def right_handed(cells_ang: np.ndarray) -> np.ndarray:
+    """Cells (n, 3, 3) of the same lattices with a positive volume: DeepPot's images of others are wrong, silently."""
+    signs = np.where(np.linalg.det(cells_ang) < 0.0, -1.0, 1.0)
+    turned = np.array(cells_ang, dtype=np.float64)
+    turned[:, 2] *= signs[:, None]
+    return turned
+
+
 class DeepPotEvaluator:
     """One DeePMD model file, evaluated in this process.
 
@@ -104,6 +112,7 @@ class DeepPotEvaluator:
         if n_atoms == 0 or n_frames == 0:
             return np.zeros(n_frames), np.zeros((n_frames, n_atoms, 3))
         types = types_in(self.type_map, symbols, where=str(self.model_file))
+        cells_ang = right_handed(cells_ang)
         energies, forces = np.empty(n_frames), np.empty((n_frames, n_atoms, 3))
         chunk = max(1, ATOMS_PER_CALL // n_atoms)
         with silenced():

@@ -237,3 +237,43 @@ class PairSession:
 def pair_potential() -> type[PairPotential]:
     """The class of compiled 12-6 potentials with wells on host atoms."""
     return PairPotential
+
+
+@pytest.fixture(scope="session")
+def repulsive_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[float, float]], Path]:
+    """``repulsive_model((e_O, e_H))``: frozen graph, with the ``.dp`` beside it, of a model of O and H.
+
+    A soft, repulsive many-body potential with a cutoff of 4 Å.
+    Its network is random (seed 7) with the last layer scaled by 3000, which makes contacts at 2 Å cost 0.1 to 0.8 eV.
+    (e_O, e_H) are the energies of isolated atoms, eV.
+    """
+    import subprocess
+    import sys
+    from functools import cache
+
+    from deepmd.dpmodel.model.model import get_model
+    from deepmd.dpmodel.utils.serialization import save_dp_model
+
+    folder = tmp_path_factory.mktemp("repulsive")
+
+    @cache
+    def make(isolated_ev: tuple[float, float]) -> Path:
+        descriptor = {"type": "se_e2_a", "rcut": 4.0, "rcut_smth": 1.0, "sel": [40, 60], "neuron": [4, 8]}
+        fitting = {"neuron": [8, 8], "seed": 7, "atom_ener": [0.0, 0.0]}
+        description = {
+            "type_map": ["O", "H"],
+            "descriptor": descriptor | {"axis_neuron": 4, "seed": 7},
+            "fitting_net": fitting,
+        }
+        data = get_model(description).serialize()
+        for net in data["fitting"]["nets"]["networks"]:
+            net["layers"][-1]["@variables"]["w"] *= 3000.0
+        data["fitting"]["@variables"]["bias_atom_e"] = np.array(isolated_ev).reshape(2, 1)
+        number = len(list(folder.glob("*.dp")))
+        native, frozen = folder / f"model{number}.dp", folder / f"model{number}.pb"
+        save_dp_model(str(native), {"backend": "NumPy", "model": data, "model_def_script": description})
+        dp = Path(sys.executable).parent / "dp"
+        subprocess.run([dp, "convert-backend", native, frozen], capture_output=True, check=True)
+        return frozen
+
+    return make

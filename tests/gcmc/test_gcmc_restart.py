@@ -146,7 +146,7 @@ def test_a_slow_potential_stops_without_waiting_for_the_next_point(independent, 
         ({"fugacity_bar": 2.0}, "found fugacity_bar 2.0"),
         ({"n_moves": 2500}, "n_measured was 2400"),
         ({"min_distance_ang": 1.3}, "min_distance_ang was 1.2"),
-        ({"n_initial": 3}, "n_random was 4"),
+        ({"n_initial": 3}, "n_initial was 4"),
         ({"move_weights": {"translation": 1.0}}, "move_weights was"),
     ],
 )
