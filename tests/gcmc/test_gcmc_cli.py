@@ -41,6 +41,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def loaded_dataset(tmp_path_factory: pytest.TempPathFactory, loaded_frames) -> Path:
+    """A dataset of one loading only: it leaves the energy of adding one H2 free."""
+    from alh2.dataset.store import DatasetStore
+
+    folder = tmp_path_factory.mktemp("dataset") / "data"
+    DatasetStore(folder, ("O", "Al", "H", "C")).append(loaded_frames[:3], split="train", name="first")
+    return folder
+
+
 def call(files: Path, monkeypatch, *, model: str = "model.dp", structure: str = "host.extxyz", more: str = "") -> int:
     app = typer.Typer()
     app.callback()(lambda: None)
@@ -103,12 +113,47 @@ def test_nothing_happened_is_said(files, monkeypatch, capsys):
         ({"more": "--pressure 1", "model": "oxygen.dp"}, "found element H"),
         ({"more": "--pressure 1 --output /dev/null"}, "found a file"),
         ({"more": "--pressure much"}, "pressure"),
+        (
+            {"more": "--pressure 1 --trajectory xtc --output {out}"},
+            "--trajectory: expected extxyz or lammpstrj, found xtc",
+        ),
+        ({"more": "--pressure 1 --trajectory extxyz"}, "--trajectory: expected --output"),
+        ({"more": "--pressure 1 --max-wall-s 5"}, "--max-wall-s: expected --output"),
+        ({"more": "--pressure 1 --max-wall-s=-5 --output {out}"}, "--max-wall-s: expected a positive number"),
+        ({"more": "--pressure 1 --restart-every 0 --output {out}"}, "restart every: expected a whole number"),
+        ({"more": "--pressure 1 --trajectory extxyz --trajectory-every 0 --output {out}"}, "trajectory every"),
+        ({"more": "--pressure 1 --initial 0 --initial=-2"}, "n_initial"),
+        ({"more": "--pressure 1 --dataset {files}"}, "expected a dataset, found no systems"),
+        ({"more": "--pressure 1 --dataset {loaded}"}, "compositions that determine the energy of adding one H2"),
+        ({"more": "--pressure 1 --flexible --md-steps 0"}, "steps: expected a whole number >= 1, found 0"),
+        ({"more": "--pressure 1 --flexible"}, "expected a model that LAMMPS takes"),
     ],
 )
-def test_refusals_are_one_line_and_exit_code_2(files, monkeypatch, capsys, keywords, words):
+def test_refusals_are_one_line_and_exit_code_2(files, loaded_dataset, monkeypatch, capsys, tmp_path, keywords, words):
+    places = {"out": tmp_path / "out", "files": files, "loaded": loaded_dataset}
+    keywords = keywords | {"more": keywords["more"].format(**places)}
     assert call(files, monkeypatch, **keywords) == 2
     printed = capsys.readouterr()
     assert words in printed.err
+    assert not list(tmp_path.rglob("*.*"))
     assert "Traceback" not in printed.err
     if "much" not in keywords["more"]:
         assert printed.err.count("\n") == 1
+
+
+def test_a_cell_narrower_than_twice_the_cutoff_has_images(files, monkeypatch, capsys, tmp_path):
+    """One atom in a 2.5 Å cell, cutoff 3 Å: its energy is an eighth of that of the doubled cell."""
+    energies = []
+    small = Atoms("O", [[1.0, 1.0, 1.0]], cell=[2.5] * 3, pbc=True)
+    for number, host in enumerate((small, small.repeat(2))):
+        write(files / f"cell{number}.extxyz", host)
+        out = tmp_path / str(number)
+        more = f"--fugacity 1e-9 --moves 5 --min-distance 0 --output {out}"
+        assert call(files, monkeypatch, structure=f"cell{number}.extxyz", more=more) == 0
+        energies.append(json.loads((out / "result.json").read_text())["host_energy_ev"])
+    assert energies[1] == pytest.approx(8.0 * energies[0], abs=1e-10)
+    lonely = tmp_path / "lonely"
+    write(files / "lonely.extxyz", Atoms("O", [[1.0, 1.0, 1.0]], cell=[9.0] * 3, pbc=True))
+    more = f"--fugacity 1e-9 --moves 5 --min-distance 0 --output {lonely}"
+    assert call(files, monkeypatch, structure="lonely.extxyz", more=more) == 0
+    assert abs(json.loads((lonely / "result.json").read_text())["host_energy_ev"] - energies[0]) > 1e-12
