@@ -12,6 +12,7 @@ from typing import Any
 
 from alh2.core.errors import BadInputError
 from alh2.core.files import digest_bytes, fsync_directory
+from alh2.potential.conversion import shift_file
 from alh2.potential.deeppot import check_model_file
 from alh2.potential.libraries import quiet_environment
 
@@ -35,8 +36,8 @@ def cache_path(model_file: Path) -> Path:
 def to_dp(model_file: Path) -> Path:
     """The `.dp` form of `model_file` (itself where it is one already), converting at most once.
 
-    Runs ``dp convert-backend`` in a subprocess (about 5 s) and renames the finished file, so that processes that
-    convert at the same time do no harm. The conversion by DeePMD may shift energies by about 1e-8 eV per atom.
+    DeePMD converts in a subprocess (about 5 s) and the finished file is renamed, so that processes that convert at
+    the same time do no harm. What it does to the energies is measured then (`alh2.potential.conversion`).
     Raises BadInputError where the file is absent or cannot be converted.
     """
     check_model_file(model_file)
@@ -46,7 +47,8 @@ def to_dp(model_file: Path) -> Path:
     if final.exists():
         return final
     staged = final.with_name(f".{final.stem}.{os.getpid()}.{uuid.uuid4().hex[:8]}.dp")
-    command = [sys.executable, "-m", "deepmd", "convert-backend", str(model_file), str(staged)]
+    shift = shift_file(final)
+    command = [sys.executable, "-m", "alh2.potential.conversion", str(model_file), str(staged), str(shift)]
     try:
         done = subprocess.run(
             command,

@@ -13,9 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numba
 import numpy as np
 
-from alh2.core.errors import BadInputError
 from alh2.potential.embedding_table import EmbeddingTables, build_tables
-from alh2.potential.kernels import Search
+from alh2.potential.kernels import Change, Search
+from alh2.potential.neighbours import OVERLAP_ANG
 from alh2.potential.networks import Network
 from alh2.potential.se_e2_a import SeE2aModel
 from alh2.potential.simd import PANEL, pack
@@ -31,11 +31,6 @@ from alh2.potential.sums import (
     set_descriptor,
     set_sums,
 )
-
-OVERLAP_ANG = 0.4
-"""A trial that brings two atoms closer than this is an overlap of infinite energy; the tables end here."""
-ELEMENT_OVERHEAD = 8.0
-"""What reading an element's weights costs, in slots."""
 
 
 def default_threads() -> int:
@@ -102,8 +97,8 @@ class Evaluator:
         columns = int(shape[:, 2].max(initial=0)) * PANEL
         return Rows(np.zeros((CHUNK, n_in)), np.zeros((CHUNK, columns)), np.zeros((CHUNK, columns)))
 
-    def evaluate(self, n: int, entries: Entries, search: Search) -> None:
-        """Sums and energies of the `n` first entries, which `share_out` has made."""
+    def evaluate(self, n: int, entries: Entries, search: Search, change: Change, whole: bool) -> None:
+        """See `SlotEvaluator`; what changes is all in the rows."""
         if not n:
             return
         if not self.compiled:
@@ -145,20 +140,6 @@ class Evaluator:
             mine = np.flatnonzero(nets == k)
             g[mine] = self.model.embeddings[k](np.ascontiguousarray(s[mine, None]))
         return g
-
-    def check_counts(self, counts: np.ndarray) -> None:
-        """Raise BadInputError where an atom (row of counts) has more neighbours of an element than `sel`."""
-        most = counts.max(axis=0, initial=0)
-        over = np.flatnonzero(most > self.model.sel)
-        if len(over):
-            names, sel = self.model.type_map, self.model.sel
-            needed = " ".join(str(n) for n in np.maximum(most, sel))
-            raise BadInputError(
-                str(self.model.file),
-                expected="no more neighbours than the model's sel (DeePMD would drop the farthest)",
-                found=", ".join(f"{names[b]} {most[b]} > {sel[b]}" for b in over),
-                action=f"train with sel of at least {needed} for {' '.join(names)}",
-            )
 
 
 def _is_plain_tanh(net: Network) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from ase import Atoms as AseAtoms
 
 from alh2.potential.ase_potential import GAS_BOX_ANG
+from alh2.potential.conversion import ConversionShift, known_shift
 from alh2.potential.deeppot import types_in
 from alh2.potential.evaluator import Evaluator
 from alh2.potential.se_e2_a import SeE2aModel, read_se_e2_a
@@ -38,10 +39,17 @@ class IncrementalPotential:
         return self._evaluator.model
 
     def describe(self) -> str:
-        """One line for logs and reports: the file, the path taken, and how the embedding is evaluated."""
+        """One line for logs and reports: file, path taken, how embeddings are evaluated, what the conversion did."""
         table = self._evaluator.tables
         how = "direct embedding nets" if table is None else f"embedding tables with error {table.error:.0e}"
-        return f"incremental se_e2_a energies of {self.model.file} ({self.model.dp_file.name}, {how})"
+        shift = self.conversion_shift
+        moved = "" if shift is None else f", conversion shifts atomic energies by up to {shift.largest_ev:.1e} eV"
+        return f"incremental se_e2_a energies of {self.model.file} ({self.model.dp_file.name}, {how}{moved})"
+
+    @property
+    def conversion_shift(self) -> ConversionShift | None:
+        """Atomic energies of the `.dp` against the `.pb` it was made from; None where that was not measured."""
+        return known_shift(self.model.dp_file)
 
     def together(self, n: int) -> Seating:
         """Potentials for `n` threads, whose trials are evaluated together in as many groups as there are processors."""

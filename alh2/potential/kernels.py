@@ -98,7 +98,7 @@ class Search(NamedTuple):
 
 
 @numba.njit(cache=True, nogil=True)
-def _keep(n: int, key: tuple[int, int], found: int, scratch: Scratch, w: int) -> int:
+def keep(n: int, key: tuple[int, int], found: int, scratch: Scratch, w: int) -> int:
     """Append the `found` displacements in scratch.images as pairs of (atom, site) `key`; returns the new number."""
     if n < 0 or n + found > scratch.atom.shape[1]:
         return TOO_SMALL
@@ -111,7 +111,7 @@ def _keep(n: int, key: tuple[int, int], found: int, scratch: Scratch, w: int) ->
 
 
 @numba.njit(cache=True, nogil=True)
-def _around(n: int, key: tuple[int, int], point: np.ndarray, search: Search, w: int, gap: tuple[int, int]) -> int:
+def around(n: int, key: tuple[int, int], point: np.ndarray, search: Search, w: int, gap: tuple[int, int]) -> int:
     """Append all atoms around `point` but those in `gap` = [first, last); `key` = (atom that is not its own, site)."""
     system, state, _, scratch = search
     geometry, grid = system.geometry, system.grid
@@ -136,7 +136,7 @@ def _around(n: int, key: tuple[int, int], point: np.ndarray, search: Search, w: 
             d[k] = state.positions[w, j, k] - point[k]
         found = images(d, geometry, j == itself, scratch.images[w])
         if found:
-            n = _keep(n, (j, site), found, scratch, w)
+            n = keep(n, (j, site), found, scratch, w)
             if n < 0:
                 return n
     return n
@@ -151,7 +151,7 @@ def _among(n: int, change: Change, search: Search, w: int) -> int:
             for k in range(3):
                 d[k] = change.sites[w, other, k] - change.sites[w, m, k]
             found = images(d, search.system.geometry, m == other, search.scratch.images[w])
-            n = _keep(n, (-1 - other, m), found, search.scratch, w)
+            n = keep(n, (-1 - other, m), found, search.scratch, w)
     return n
 
 
@@ -239,7 +239,7 @@ def find_trial(change: Change, search: Search, w: int) -> bool:
     gap = (change.first[w], change.first[w] + change.n_remove[w])
     n, nearest, room = 0, 1e300, slots.atom.shape[1]
     for m in range(n_sites):
-        n = _around(n, (-1, m), change.sites[w, m], search, w, gap)
+        n = around(n, (-1, m), change.sites[w, m], search, w, gap)
         if n < 0:
             return False
     n = _among(n, change, search, w)
@@ -283,7 +283,7 @@ def find_centres(first: int, last: int, search: Search, w: int) -> bool:
     slots.closest[w] = 1e300
     for s in range(n_slots):
         i = scratch.touched[w, s]
-        n = _around(0, (i, 0), state.positions[w, i], search, w, (0, 0))
+        n = around(0, (i, 0), state.positions[w, i], search, w, (0, 0))
         if n < 0 or rows + n > slots.other.shape[1]:
             return False
         slots.atom[w, s], slots.row[w, s] = -1 - i, rows

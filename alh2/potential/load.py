@@ -20,7 +20,7 @@ class DescribedPotential(Potential, Protocol):
 
 
 class _Fallback(DeepPotPotential):
-    """Full energies, with the reason why the incremental ones are not possible."""
+    """Full energies, with the reasons why no faster ones are possible."""
 
     def __init__(self, model_file: Path, reason: str) -> None:
         super().__init__(model_file)
@@ -28,11 +28,14 @@ class _Fallback(DeepPotPotential):
 
     def describe(self) -> str:
         """One line for logs and reports."""
-        return f"{super().describe()}; not incremental: {self._reason}"
+        return f"{super().describe()}; {self._reason}"
 
 
 def load_potential(model_file: Path | Sequence[Path], *, pair_baseline: Path | None = None) -> DescribedPotential:
-    """Potential of `model_file`: incremental for `se_e2_a` models, else full energies by DeepPot.
+    """Potential of `model_file` by the fastest exact way.
+
+    Incremental sums for `se_e2_a` models; else local energies of the affected atoms for frozen models of finite range;
+    else full energies by DeepPot.
 
     pair_baseline : the pair potential whose rest the model was trained on; added to it
     Of several files (a committee) the first is the potential. `describe()` says which way was taken, and why where
@@ -51,9 +54,14 @@ def load_potential(model_file: Path | Sequence[Path], *, pair_baseline: Path | N
         model = load_potential(path)
         described = f"{model.describe()}, plus the pair baseline {pair_baseline}"
         return PairBaselinePotential(model, load_pair_baseline(pair_baseline), described)
+    from alh2.potential.generic import LocalPotential
     from alh2.potential.incremental import IncrementalPotential
 
     try:
         return IncrementalPotential(path)
     except BadInputError as error:
-        return _Fallback(path, str(error))
+        refused = str(error)
+    try:
+        return LocalPotential(path, reason=refused)
+    except BadInputError as error:
+        return _Fallback(path, f"not incremental: {refused}; not local: {error}")

@@ -13,6 +13,8 @@ import numpy as np
 
 from alh2.core.errors import BadInputError
 
+OVERLAP_ANG = 0.4
+"""A trial that brings two atoms closer than this is an overlap of infinite energy."""
 BOX_ANG = 2.7
 """Aimed height of a grid box."""
 

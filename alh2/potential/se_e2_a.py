@@ -53,6 +53,11 @@ class SeE2aModel:
     muted: np.ndarray
 
     @property
+    def total_sel(self) -> int:
+        """No limit beside that of each element."""
+        return int(self.sel.sum())
+
+    @property
     def n_types(self) -> int:
         """Number of elements."""
         return len(self.type_map)

@@ -34,6 +34,11 @@ class IncrementalSession:
         """Current guests (n_molecules, n_sites, 3), Å (a copy)."""
         return self._walkers.guests_ang(self._number)
 
+    @property
+    def n_affected(self) -> int:
+        """Atoms whose energy the last trial had to evaluate, new ones included."""
+        return self._walkers.n_affected(self._number)
+
     def recompute_ev(self) -> float:
         """Fresh sums and energy (eV) of the current configuration; the change is kept in `last_drift_ev`."""
         before = self.energy_ev

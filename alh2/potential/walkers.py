@@ -7,18 +7,101 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
 
 import numba
 import numpy as np
 
 from alh2.core.errors import BadInputError
 from alh2.potential import kernels
-from alh2.potential.evaluator import ELEMENT_OVERHEAD, OVERLAP_ANG, Evaluator
 from alh2.potential.full_energy import checked_guests
-from alh2.potential.neighbours import geometry_of, grid_of, image_room
+from alh2.potential.neighbours import OVERLAP_ANG, geometry_of, grid_of, image_room
 from alh2.potential.sums import Entries, share_out
 
 CENTRES_AT_ONCE = 64
+ELEMENT_OVERHEAD = 8.0
+"""What reading an element's weights costs, in slots."""
+UNLIMITED = 2**30
+"""A `sel` that no atom exceeds."""
+
+
+class Shape(Protocol):
+    """What the search for trials needs of a model; see `SeE2aModel`."""
+
+    @property
+    def file(self) -> Path:
+        """The file the user named."""
+
+    @property
+    def type_map(self) -> tuple[str, ...]:
+        """Elements."""
+
+    @property
+    def n_types(self) -> int:
+        """Number of elements."""
+
+    @property
+    def rcut_ang(self) -> float:
+        """Cutoff."""
+
+    @property
+    def rcut_smth_ang(self) -> float:
+        """Where the switch begins."""
+
+    @property
+    def protection_ang(self) -> float:
+        """Added to distances."""
+
+    @property
+    def sel(self) -> np.ndarray:
+        """(n_types,) largest number of neighbours of each element."""
+
+    @property
+    def total_sel(self) -> int:
+        """Largest number of neighbours of all elements together (`UNLIMITED` where each has its own)."""
+
+    @property
+    def silent(self) -> np.ndarray:
+        """(n_types, n_types), see `kernels.System`."""
+
+    @property
+    def width(self) -> int:
+        """Columns of the sums kept for every atom."""
+
+
+class SlotEvaluator(Protocol):
+    """Gives slots their energies."""
+
+    @property
+    def model(self) -> Shape:
+        """The model."""
+
+    @property
+    def threads(self) -> int:
+        """In how many shares the entries are wanted."""
+
+    def evaluate(self, n: int, entries: Entries, search: kernels.Search, change: kernels.Change, whole: bool) -> None:
+        """Write sums and energies of the `n` first entries; `whole`: all present atoms, not trials."""
+
+
+def check_counts(model: Shape, counts: np.ndarray) -> None:
+    """Raise BadInputError where an atom (row of counts) has more neighbours than `sel` or `total_sel`."""
+    most = counts.max(axis=0, initial=0)
+    total = int(counts.sum(axis=1).max(initial=0))
+    names, sel = model.type_map, model.sel
+    over = np.flatnonzero(most > sel)
+    found = [f"{names[b]} {most[b]} > {sel[b]}" for b in over]
+    needed = f"{' '.join(str(n) for n in np.maximum(most, sel))} for {' '.join(names)}"
+    if total > model.total_sel:
+        found, needed = [f"{total} > {model.total_sel}"], str(total)
+    if found:
+        raise BadInputError(
+            str(model.file),
+            expected="no more neighbours than the model's sel (DeePMD would drop the farthest)",
+            found=", ".join(found),
+            action=f"train with sel of at least {needed}",
+        )
 
 
 @numba.njit(cache=True, nogil=True)
@@ -47,13 +130,18 @@ def _prepare(
 def _gains(
     active: np.ndarray, change: kernels.Change, search: kernels.Search, out: np.ndarray, most: np.ndarray
 ) -> None:
-    """Energy change of every active walker's trial (meaningless for an overlap), and its largest counts."""
+    """Energy change of every active walker's trial (none for an overlap), and its largest counts, the total last."""
     for w in active:
         out[w] = kernels.gain(change, search, w)
         most[w] = 0
+        n_types = most.shape[1] - 1
         for s in range(search.slots.n[w]):
-            for b in range(most.shape[1]):
-                most[w, b] = max(most[w, b], search.slots.counts[w, s, b])
+            total = 0
+            for b in range(n_types):
+                count = search.slots.counts[w, s, b]
+                total += count
+                most[w, b] = max(most[w, b], count)
+            most[w, n_types] = max(most[w, n_types], total)
 
 
 class Walkers:
@@ -61,7 +149,7 @@ class Walkers:
 
     def __init__(
         self,
-        evaluator: Evaluator,
+        evaluator: SlotEvaluator,
         host: tuple[np.ndarray, np.ndarray],
         *,
         cell_ang: np.ndarray,
@@ -88,7 +176,8 @@ class Walkers:
         self._room = (256, 1024)
         self._make_buffers()
         self._pending = [False] * n
-        self._gain_ev, self._most = np.zeros(n), np.zeros((n, model.n_types), dtype=np.int64)
+        self._gain_ev, self._most = np.zeros(n), np.zeros((n, model.n_types + 1), dtype=np.int64)
+        self._sel = np.append(model.sel, model.total_sel)
         self._limits = (OVERLAP_ANG**2, ELEMENT_OVERHEAD)
 
     def _new_state(self, capacity: int) -> kernels.State:
@@ -170,6 +259,10 @@ class Walkers:
         """Molecules of walker w, (n_molecules, n_sites, 3) Å (a copy)."""
         return self._state.positions[w, self.n_host : self._state.n_atoms[w]].reshape(-1, self.n_sites, 3).copy()
 
+    def n_affected(self, w: int) -> int:
+        """Atoms that walker w's last trial touched, new ones included."""
+        return int(self._search.slots.n[w])
+
     def start(self, w: int, guests_ang: np.ndarray) -> None:
         """Walker w's configuration becomes the host with these guests (n_molecules, n_sites, 3) Å."""
         guests = checked_guests(guests_ang, self.n_sites).reshape(-1, 3)
@@ -198,9 +291,9 @@ class Walkers:
                     found=f"{math.sqrt(slots.closest[w]):.3f} Å",
                     action="look for overlapping atoms",
                 )
-            self._evaluator.check_counts(slots.counts[w, : last - first])
+            check_counts(self._evaluator.model, slots.counts[w, : last - first])
             n = share_out(np.array([w]), self._search, ELEMENT_OVERHEAD, self._entries)
-            self._evaluator.evaluate(n, self._entries, self._search)
+            self._evaluator.evaluate(n, self._entries, self._search, self._change, True)
             kernels.take_slots(self._search, w, True)
             first = last
 
@@ -237,7 +330,7 @@ class Walkers:
         active = np.array(walkers, dtype=np.int64)
         while (n := _prepare(active, self._change, self._search, self._entries, self._limits)) < 0:
             self._more_room()
-        self._evaluator.evaluate(n, self._entries, self._search)
+        self._evaluator.evaluate(n, self._entries, self._search, self._change, False)
         _gains(active, self._change, self._search, self._gain_ev, self._most)
 
     def answer(self, w: int) -> float:
@@ -248,8 +341,9 @@ class Walkers:
         """
         if self._search.slots.closest[w] < self._limits[0]:
             return math.inf
-        if (self._most[w] > self._evaluator.model.sel).any():
-            self._evaluator.check_counts(self._most[w : w + 1])
+        if (self._most[w] > self._sel).any():
+            n_slots = self._search.slots.n[w]
+            check_counts(self._evaluator.model, self._search.slots.counts[w, :n_slots])
         self._pending[w] = True
         return float(self._gain_ev[w])
 

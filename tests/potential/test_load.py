@@ -61,7 +61,7 @@ def test_compressed_models_use_the_frozen_one_beside_them(trained, tmp_path: Pat
         shutil.copy(path, alone.parent)
     with pytest.raises(BadInputError, match=r"alone/compressed\.pb.*uncompressed.*keep the frozen"):
         read_se_e2_a(alone)
-    assert "full energies" in load_potential(alone).describe()
+    assert "local energies" in load_potential(alone).describe()
 
 
 def test_conversion_happens_once_per_content(trained, tmp_path: Path) -> None:
