@@ -1,7 +1,8 @@
 """Grand-canonical Monte Carlo; knows nothing of campaigns."""
 
 from alh2.core.statistics import Estimate, mean_and_error
-from alh2.gcmc.bias import HostEnergyGrid, InsertionBias, host_energy_grid, insertion_bias
+from alh2.gcmc.bias import InsertionBias, insertion_bias
+from alh2.gcmc.energy_grid import HostEnergyGrid, host_energy_grid
 from alh2.gcmc.errors import InterruptedRunError, UntrustworthyEnergyError
 from alh2.gcmc.flexible import simulate_flexible
 from alh2.gcmc.fugacity import fugacity_bar
@@ -12,6 +13,7 @@ from alh2.gcmc.result import GcmcFrame, GcmcResult, MoveAcceptance
 from alh2.gcmc.settings import GcmcSettings, MoveWeights
 from alh2.gcmc.simulation import simulate
 from alh2.gcmc.trajectory import TrajectorySettings
+from alh2.gcmc.widom import WidomResult, widom
 
 __all__ = [
     "Estimate",
@@ -29,10 +31,12 @@ __all__ = [
     "RigidMolecule",
     "TrajectorySettings",
     "UntrustworthyEnergyError",
+    "WidomResult",
     "fugacity_bar",
     "host_energy_grid",
     "insertion_bias",
     "mean_and_error",
     "simulate",
     "simulate_flexible",
+    "widom",
 ]

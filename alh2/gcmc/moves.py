@@ -11,6 +11,7 @@ how often the other moves are tried at N = 0 and break detailed balance.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -143,11 +144,17 @@ def new_molecule(walker: Walker, ensemble: Ensemble) -> tuple[np.ndarray, float]
 
 def random_sites(walker: Walker, ensemble: Ensemble) -> np.ndarray:
     """Sites (n_sites, 3) of a molecule anywhere in the cell, turned any way."""
-    u = walker.uniform
-    cx, cy, cz = ensemble.cell.point(u(), u(), u())
-    if len(ensemble.body) == 1:
+    return uniform_sites(walker.uniform, ensemble.cell, ensemble.body)
+
+
+def uniform_sites(
+    u: Callable[[], float], cell: PeriodicCell, body: tuple[tuple[float, float, float], ...]
+) -> np.ndarray:
+    """Sites (n_sites, 3) of `body` anywhere in `cell`, turned any way; `u` gives uniform numbers in [0, 1)."""
+    cx, cy, cz = cell.point(u(), u(), u())
+    if len(body) == 1:
         return np.array([[cx, cy, cz]])
-    return _turned(ensemble.body, random_rotation(u(), u(), u()), cx, cy, cz)
+    return _turned(body, random_rotation(u(), u(), u()), cx, cy, cz)
 
 
 def weighted_moves(weights: MoveWeights) -> list[tuple[float, int, Move]]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from alh2.core.errors import BadInputError
 from alh2.core.files import atomic_write_bytes
-from alh2.gcmc.bias import HostEnergyGrid
+from alh2.gcmc.energy_grid import HostEnergyGrid
 from alh2.gcmc.errors import InterruptedRunError
 
 VERSION = 1

@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 
 from alh2.core.errors import BadInputError
-from alh2.gcmc.bias import HostEnergyGrid
+from alh2.gcmc.energy_grid import HostEnergyGrid
 from alh2.gcmc.restart import RestartSettings
 from alh2.gcmc.trajectory import TrajectorySettings
 

@@ -13,7 +13,7 @@ from ase import Atoms
 
 from alh2.core.errors import BadInputError
 from alh2.core.units import BAR_IN_EV_PER_ANG3, beta_per_ev
-from alh2.gcmc.bias import InsertionBias, insertion_bias
+from alh2.gcmc.bias import InsertionBias, check_grid, insertion_bias
 from alh2.gcmc.geometry import Contacts, PeriodicCell
 from alh2.gcmc.hybrid import FlexibleSettings, Hybrid
 from alh2.gcmc.molecule import RigidMolecule
@@ -265,14 +265,5 @@ def _bias(
     grid = options.energy_grid
     if grid is None:
         return None
-    same_molecule = grid.molecule.symbols == molecule.symbols and np.allclose(
-        grid.molecule.sites_ang, molecule.sites_ang, rtol=0.0, atol=1e-6
-    )
-    if not same_molecule or not np.allclose(grid.cell_ang, cell.matrix_ang, rtol=0.0, atol=1e-9):
-        raise BadInputError(
-            "energy_grid",
-            expected="the grid of this molecule in this cell",
-            found="one of another " + ("cell" if same_molecule else "molecule"),
-            action="make it with host_energy_grid",
-        )
+    check_grid(grid, cell, molecule)
     return insertion_bias(grid, temperature_k=temperature_k, fugacity_bar=fugacity_bar or _VANISHING_BAR)
