@@ -7,8 +7,10 @@ from pathlib import Path
 
 from alh2.campaign.labelling import LabelBench
 from alh2.campaign.lock import DriverLock
+from alh2.campaign.notify import Notifier
 from alh2.campaign.paths import RunPaths
 from alh2.campaign.progress import Reporter
+from alh2.campaign.snapshot import Snapshot
 from alh2.campaign.state import Journal
 from alh2.config.model import CommitteeConfig, MachineConfig, ParamConfig
 from alh2.core.errors import BadInputError
@@ -32,11 +34,14 @@ class Campaign:
     journal: Journal
     reporter: Reporter
     lock: DriverLock
+    notifier: Notifier
+    snapshot: Snapshot
 
     def on_progress(self, progress: Progress) -> None:
-        """Show task counts and refresh the lock's heartbeat."""
-        self.lock.beat()
+        """Show task counts, note them for ``alh2 status``, and tell someone where nothing goes on."""
         self.reporter.tasks(progress)
+        self.snapshot.take(progress)
+        self.notifier.watch(progress)
 
     @property
     def bench(self) -> LabelBench:

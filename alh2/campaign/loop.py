@@ -6,6 +6,7 @@ the state names the one to run next, so repeating the command after any interrup
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
@@ -24,8 +25,12 @@ from alh2.campaign.relabelling import label
 from alh2.campaign.reporting import report
 from alh2.campaign.selecting import select
 from alh2.campaign.state import CampaignState, Stage, Status, load_state, save_state
+from alh2.campaign.tidy import tidy
 from alh2.campaign.training import train
+from alh2.config.plan import planned_work
 from alh2.core.errors import Alh2Error, NeedsPersonError
+from alh2.core.files import remove_leftovers
+from alh2.dispatch.script import SCRIPT_NAME
 from alh2.dispatch.tasks import RECORD_NAME, read_record
 
 ITERATION_STAGES: tuple[tuple[Stage, Callable[[Campaign, int], object]], ...] = (
@@ -49,6 +54,7 @@ def run(campaign: Campaign, *, after_stage: AfterStage | None = None) -> Campaig
     Raises NeedsPersonError (also when the last iteration allowed has not converged), BadInputError (also where the
     param file no longer fits the stored data) and KeyboardInterrupt; the state is saved before each.
     """
+    remove_leftovers(campaign.paths.root, except_beside=SCRIPT_NAME)
     state = load_state(campaign.paths.state) or CampaignState()
     for warning in check_identity(campaign, started=state.stage != "bootstrap"):
         campaign.reporter.message(f"note: {warning}")
@@ -57,8 +63,12 @@ def run(campaign: Campaign, *, after_stage: AfterStage | None = None) -> Campaig
     campaign.journal.write(state, "run", f"host {socket.gethostname()}, pid {os.getpid()}")
     try:
         while state.stage != "done":
+            before = state
             state = _run_stage(campaign, state)
             save_state(campaign.paths.state, state)
+            if before.stage == "assess":
+                kept = campaign.param.explore.clean_trajectories
+                tidy(campaign.paths, before.iteration, clean_trajectories=kept)
             if after_stage is not None:
                 after_stage(state)
     except KeyboardInterrupt:
@@ -74,10 +84,13 @@ def run(campaign: Campaign, *, after_stage: AfterStage | None = None) -> Campaig
     save_state(campaign.paths.state, state)
     campaign.journal.write(state, "done", state.verdict)
     if not state.converged and campaign.param.converge.asks:
-        raise NeedsPersonError(
+        said = (
             f"not converged after {state.iteration + 1} iterations ({state.verdict}); raise "
             "alh2.converge.max_iterations, loosen a limit, or train longer, and run again"
         )
+        campaign.notifier.tell("needs-person", said)
+        raise NeedsPersonError(said)
+    campaign.notifier.tell("done", state.verdict)
     return state
 
 
@@ -93,6 +106,7 @@ def _resumed(campaign: Campaign, state: CampaignState) -> CampaignState:
         message="",
         param_file=str(campaign.param.source),
         machine_file=str(campaign.machine.source),
+        label_budget=planned_work(campaign.param, n_aimd_frames=0).most_labels,
     )
     return _after_assessment(campaign, state) if state.stage in AFTER_THE_LOOP else state
 
@@ -105,8 +119,10 @@ def _stop(campaign: Campaign, state: CampaignState, status: Status, message: str
 
 def _ask(campaign: Campaign, state: CampaignState, message: str) -> None:
     """Stop for a person; what failed in this stage is tried again when the command is repeated."""
-    forget_failures(campaign.paths.stage(state.stage, state.iteration))
-    _stop(campaign, state, "needs-person", message)
+    with contextlib.suppress(OSError):  # the disk may be what is wrong
+        forget_failures(campaign.paths.stage(state.stage, state.iteration))
+        _stop(campaign, state, "needs-person", message)
+    campaign.notifier.tell("needs-person", message)
 
 
 def forget_failures(directory: Path) -> int:

@@ -6,10 +6,13 @@ from pathlib import Path
 
 from alh2.campaign.context import Campaign
 from alh2.campaign.lock import DriverLock
+from alh2.campaign.notify import Notifier
 from alh2.campaign.paths import RunPaths
 from alh2.campaign.progress import Reporter
+from alh2.campaign.snapshot import Snapshot
 from alh2.campaign.state import Journal, load_state
 from alh2.config.load import load_machine, load_param
+from alh2.config.model import StageMachine
 from alh2.core.errors import BadInputError
 from alh2.dataset.store import DatasetStore
 from alh2.label.registry import make_labeler
@@ -31,6 +34,7 @@ def open_campaign(param_file: Path, machine_file: Path, workdir: Path, *, report
             action="choose another --workdir",
         ) from None
     paths = RunPaths(root)
+    reporter = reporter or Reporter()
     return Campaign(
         param=param,
         machine=machine,
@@ -38,8 +42,10 @@ def open_campaign(param_file: Path, machine_file: Path, workdir: Path, *, report
         store=DatasetStore(paths.dataset, param.type_map),
         labeler=labeler,
         journal=Journal(paths.journal),
-        reporter=reporter or Reporter(),
+        reporter=reporter,
         lock=DriverLock(paths.lock),
+        notifier=Notifier(param.notify, root, say=reporter.message),
+        snapshot=Snapshot(paths.progress),
     )
 
 
@@ -54,3 +60,17 @@ def reopen_campaign(directory: Path) -> Campaign:
             action="start with alh2 run",
         )
     return open_campaign(Path(state.param_file), Path(state.machine_file), directory)
+
+
+def machines_of(directory: Path) -> list[StageMachine]:
+    """Machines of the campaign in `directory`; raises BadInputError where there is none."""
+    state = load_state(RunPaths(directory.resolve()).state)
+    if state is None or not state.machine_file:
+        raise BadInputError(
+            str(directory),
+            expected="a campaign directory (with state.json)",
+            found="none",
+            action="start with alh2 run",
+        )
+    machine = load_machine(Path(state.machine_file))
+    return [machine.train, machine.model_devi, machine.fp, machine.gcmc]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from alh2.campaign.lock import STOP_REQUEST
 from alh2.campaign.state import Stage
 
 
@@ -33,6 +34,26 @@ class RunPaths:
     def lock(self) -> Path:
         """Lock of the running driver."""
         return self.root / "driver.lock"
+
+    @property
+    def log(self) -> Path:
+        """Words of drivers without a terminal."""
+        return self.root / "driver.log"
+
+    @property
+    def job_script(self) -> Path:
+        """Job script of a driver that is a Slurm job."""
+        return self.root / "driver.sh"
+
+    @property
+    def stop_request(self) -> Path:
+        """Exists while the driver is asked to stop."""
+        return self.root / STOP_REQUEST
+
+    @property
+    def progress(self) -> Path:
+        """Tasks and jobs of the running stage as the driver saw them last."""
+        return self.root / "progress.json"
 
     @property
     def record(self) -> Path:

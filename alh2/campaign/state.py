@@ -22,6 +22,7 @@ class CampaignState:
     stage : the stage to run (or running); iteration : its iteration, 0 during the bootstrap
     converged : verdict of the last assessment; verdict : the same in words
     param_file, machine_file : what the campaign was last run with
+    label_budget : most labels that it may ask for
     """
 
     stage: Stage = "bootstrap"
@@ -33,6 +34,7 @@ class CampaignState:
     message: str = ""
     param_file: str = ""
     machine_file: str = ""
+    label_budget: int | None = None
 
     def advanced(self, stage: Stage, *, iteration: int | None = None) -> CampaignState:
         """The state with `stage` next."""

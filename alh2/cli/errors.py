@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import cast
 
@@ -12,6 +13,8 @@ from alh2.core.errors import Alh2Error
 
 # Some typer versions carry their own copy of click, whose exceptions are not click's.
 _EXITS = (click.exceptions.Exit, typer.Exit)
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+"""A disk that is full or may not be written: no mistake of the program."""
 _ABORTS = (click.Abort, typer.Abort, KeyboardInterrupt)
 _USAGE_ERRORS = cast(
     "tuple[type[click.ClickException], ...]",
@@ -34,4 +37,9 @@ def run_app(app: typer.Typer) -> int:
     except Alh2Error as error:
         print(f"alh2: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        print(f"alh2: {error}; repeat the command when that is mended", file=sys.stderr)
+        return 1
     return result if isinstance(result, int) else 0

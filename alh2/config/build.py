@@ -132,6 +132,7 @@ def explore(root: Tree, folder: Path) -> model.ExploreConfig:
         loadings=tuple(systems["loadings"]) if systems else (),
         sys_configs=tuple(_expand(prefix, patterns) for patterns in root["sys_configs"]),
         mass_amu=masses(root),
+        clean_trajectories=root.get("model_devi_clean_traj", True),
     )
 
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from alh2.config.commands import find_program, is_local, programs_of
+from alh2.config.commands import brings_programs, find_program, is_local, programs_of
 from alh2.config.data import UNREAD, Content, scan
 from alh2.config.model import AimdSource, MachineConfig, ParamConfig, StageMachine
 from alh2.config.plan import PlannedWork, planned_work
@@ -149,6 +149,9 @@ def _composition(param: ParamConfig, contents: list[Content]) -> list[str]:
 def _programs(stage: StageMachine, where: str, problems: list[str], notes: list[str]) -> None:
     if not is_local(str(stage.machine["context_type"])):
         notes.append(f"{where}: not looked for, the machine is remote ({stage.machine['context_type']})")
+        return
+    if brings_programs(stage.resources):
+        notes.append(f"{where}: not looked for, source_list or module_list bring it")
         return
     for program in programs_of(stage.command):
         if find_program(program) is None:

@@ -12,6 +12,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 _SHELL_WORDS = frozenset(("ulimit", "export", "source", ".", "cd", "module", "set", "exec", "time", "umask", "unset"))
 _LOCAL_CONTEXTS = frozenset(("lazylocalcontext", "lazylocal", "localcontext", "local"))
@@ -20,6 +21,11 @@ _LOCAL_CONTEXTS = frozenset(("lazylocalcontext", "lazylocal", "localcontext", "l
 def is_local(context_type: str) -> bool:
     """Whether a dpdispatcher context runs on this file system, so that its programs can be looked for."""
     return context_type.lower() in _LOCAL_CONTEXTS
+
+
+def brings_programs(resources: dict[str, Any]) -> bool:
+    """Whether jobs set up their own programs, so that those found here mean nothing."""
+    return bool(resources.get("source_list") or resources.get("module_list"))
 
 
 def find_program(name: str) -> Path | None:

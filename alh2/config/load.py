@@ -9,9 +9,9 @@ from typing import Any
 from dargs import Argument
 
 from alh2.config import build, rules
-from alh2.config.commands import is_local, resolve_command
+from alh2.config.commands import brings_programs, is_local, resolve_command
 from alh2.config.files import read_tree
-from alh2.config.model import MachineConfig, ParamConfig, StageMachine
+from alh2.config.model import MachineConfig, NotifyConfig, ParamConfig, StageMachine
 from alh2.config.schema import machine_schema, param_schema
 from alh2.config.strict import strip_comments, validate
 from alh2.config.where import Where
@@ -56,6 +56,7 @@ def load_param(path: Path) -> ParamConfig:
         converge=build.converge(own["converge"], len(root["model_devi_jobs"])),
         production=build.production(own.get("production")),
         failures=build.failures(own["failures"], root),
+        notify=NotifyConfig(own["notify"]["command"], float(own["notify"]["stuck_after_s"])),
     )
     rules.check_whole(param, where)
     return param
@@ -65,7 +66,8 @@ def load_machine(path: Path) -> MachineConfig:
     """The machine file `path` (JSON or YAML), DP-GEN's with an optional ``gcmc`` stage.
 
     A stage may be a list of one, as in older DP-GEN files. Commands of machines on this file system get the
-    absolute path of their program, looked for beside the running interpreter first.
+    absolute path of their program, looked for beside the running interpreter first, unless ``source_list`` or
+    ``module_list`` bring the programs.
 
     Raises BadInputError as :func:`load_param`.
     """
@@ -92,10 +94,11 @@ def load_machine(path: Path) -> MachineConfig:
 def _stage(tree: dict[str, Any], folder: Path) -> StageMachine:
     machine, resources = tree["machine"], tree["resources"]
     command = tree["command"]
+    is_remote = not is_local(machine["context_type"])
     return StageMachine(
         machine=machine,
         resources=resources,
-        command=resolve_command(command) if is_local(machine["context_type"]) else command,
+        command=command if is_remote or brings_programs(resources) else resolve_command(command),
         parallel=tree["parallel"] or resources["para_deg"],
         user_forward_files=tuple(str(build.absolute(folder, name)) for name in tree["user_forward_files"]),
         user_backward_files=tuple(tree["user_backward_files"]),

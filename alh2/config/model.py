@@ -155,13 +155,18 @@ class GcmcJob:
 
 @dataclass(frozen=True)
 class ExploreConfig:
-    """Exploration per iteration: iteration i uses entry i, the last entry repeats."""
+    """Exploration per iteration: iteration i uses entry i, the last entry repeats.
+
+    clean_trajectories : DP-GEN's ``model_devi_clean_traj``: True: removed once an iteration is over; a number: those
+    of so many iterations are kept
+    """
 
     md_jobs: tuple[MdJob, ...]
     gcmc_jobs: tuple[tuple[GcmcJob, ...], ...]
     loadings: tuple[int, ...]
     sys_configs: tuple[tuple[Path, ...], ...]
     mass_amu: tuple[float, ...]
+    clean_trajectories: bool | int = True
 
 
 @dataclass(frozen=True)
@@ -224,6 +229,14 @@ class FailureConfig:
     model_devi: TaskPolicy = TaskPolicy()
     gcmc: TaskPolicy = TaskPolicy()
     fp: TaskPolicy = TaskPolicy(retry_count=1)
+
+
+@dataclass(frozen=True)
+class NotifyConfig:
+    """``alh2.notify``: a shell command run when the campaign is done, stuck or needs a person; "" for none."""
+
+    command: str = ""
+    stuck_after_s: float = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -317,6 +330,7 @@ class ParamConfig:
     converge: ConvergeConfig
     production: ProductionConfig | None
     failures: FailureConfig = FailureConfig()
+    notify: NotifyConfig = NotifyConfig()
 
     def committee(self, target: Target) -> CommitteeConfig | None:
         """The committee for `target`, None where the file asks for none."""

@@ -56,6 +56,13 @@ class PlannedWork:
     isotherm_runs: int
     isotherm_moves: int
 
+    @property
+    def most_labels(self) -> int:
+        """Labels that the campaign may ask for, bare hosts of explored frames not counted."""
+        each = [planned.label_cap + planned.assess_labels for planned in self.iterations]
+        later = max(0, self.max_iterations - len(each)) * each[-1] if each else 0
+        return self.bootstrap_labels + sum(each) + later
+
 
 def planned_work(param: ParamConfig, *, n_aimd_frames: int) -> PlannedWork:
     """Work of `param`; `n_aimd_frames` initial frames need a bare-host label each where that is asked for."""

@@ -192,7 +192,15 @@ _USED_KEYS = frozenset(
         *("numb_models", "default_training_param", "dp_compress", "training_reuse_iter", "training_reuse_numb_steps"),
         *("training_reuse_stop_batch", "training_reuse_start_lr", "training_reuse_start_pref_e"),
         *("training_reuse_start_pref_f", "mlp_engine", "train_backend", "model_devi_engine", "model_devi_jobs"),
-        *("model_devi_dt", "model_devi_f_trust_lo", "model_devi_f_trust_hi", "fp_style", "fp_params", "fp_task_max"),
+        *(
+            "model_devi_clean_traj",
+            "model_devi_dt",
+            "model_devi_f_trust_lo",
+            "model_devi_f_trust_hi",
+            "fp_style",
+            "fp_params",
+            "fp_task_max",
+        ),
         *("fp_task_min", "alh2", "$schema"),
     )
 )

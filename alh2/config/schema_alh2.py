@@ -5,7 +5,7 @@ from __future__ import annotations
 from dargs import Argument
 
 from alh2.config.fields import AT_LEAST_ONE, FRACTION, NOT_NEGATIVE, POSITIVE, field, section
-from alh2.config.schema_failures import failures_section
+from alh2.config.schema_failures import failures_section, notify_section
 from alh2.config.strict import Limits
 
 LIST_NOT_EMPTY = Limits(at_least=0, not_empty=True)
@@ -54,6 +54,7 @@ def alh2_section() -> Argument:
             _converge(),
             _production(),
             failures_section(),
+            notify_section(),
         ],
         default={},
     )

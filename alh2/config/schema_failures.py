@@ -1,4 +1,4 @@
-"""Schema of ``alh2.failures``: what happens to tasks that fail, per kind of task."""
+"""Schema of ``alh2.failures`` and ``alh2.notify``: what happens to tasks that fail, and who is told."""
 
 from __future__ import annotations
 
@@ -26,6 +26,28 @@ def failures_section() -> Argument:
             _policy("model_devi", "MD; a run that explodes counts as failed, and its frames are used all the same."),
             _policy("gcmc", "Monte Carlo, and the evaluation of committees."),
             _policy("fp", "Labels; a geometry that the labeler refuses counts as failed and is not tried again."),
+        ],
+        default={},
+    )
+
+
+def notify_section() -> Argument:
+    """``alh2.notify``."""
+    return section(
+        "notify",
+        "A command that tells someone: with ALH2_EVENT (done, needs-person or stuck), ALH2_MESSAGE and ALH2_DIR set.",
+        [
+            field(
+                "command", str, 'Shell command, e.g. `mail -s "alh2 $ALH2_EVENT" me <<< "$ALH2_MESSAGE"`.', default=""
+            ),
+            field(
+                "stuck_after_s",
+                float,
+                "Stuck is a stage in which no task has ended for this long.",
+                unit="s",
+                default=86400.0,
+                limits=POSITIVE,
+            ),
         ],
         default={},
     )

@@ -14,6 +14,9 @@ import signal
 import zlib
 from pathlib import Path
 
+_PROCESS = re.compile(r"\.\d+\.[0-9a-f]{8}(?=\.tmp)")
+"""What makes a temporary name unique to one process, left out so that a place has one name."""
+
 
 def fault_point(name: str, content: bytes = b"") -> None:
     """A place where the process may be made to die; does nothing in a normal run.
@@ -23,7 +26,7 @@ def fault_point(name: str, content: bytes = b"") -> None:
     listed_in = os.environ.get("ALH2_FAULTS", "")
     if not listed_in:
         return
-    place = f"{name} {zlib.crc32(content):08x}" if content else name
+    place = _PROCESS.sub("", f"{name} {zlib.crc32(content):08x}" if content else name)
     if not re.search(os.environ.get("ALH2_FAULTS_ONLY", ""), place):
         return
     if zlib.crc32(place.encode()) % int(os.environ.get("ALH2_FAULTS_STRIDE", "1")):

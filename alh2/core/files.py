@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable
@@ -120,6 +121,30 @@ def link_file(target: Path, link: Path) -> None:
         os.replace(tmp, link)
     finally:
         tmp.unlink(missing_ok=True)
+
+
+_LEFTOVER = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp")
+
+
+def remove_leftovers(root: Path, *, except_beside: str) -> int:
+    """Remove temporary files and folders below `root` that a process left as it died; returns how many.
+
+    Folders that hold a file `except_beside` are left alone: other processes may be writing there.
+    """
+    removed = 0
+    for folder, folders, files in os.walk(root):
+        if except_beside in files:
+            folders.clear()
+            continue
+        for name in [name for name in folders if _LEFTOVER.fullmatch(name)]:
+            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+            folders.remove(name)
+            removed += 1
+        for name in files:
+            if _LEFTOVER.fullmatch(name):
+                Path(folder, name).unlink(missing_ok=True)
+                removed += 1
+    return removed
 
 
 def commit_directory(staged: Path, final: Path) -> None:

@@ -19,7 +19,7 @@ from alh2.core.errors import Alh2Error, NeedsPersonError
 from alh2.core.quiet import import_dpdispatcher
 from alh2.dispatch.endings import WORDS, Decision, QueueFullError, RefusedError, Seen, TransientError
 from alh2.dispatch.placement import LOCAL_CONTEXTS, JobSpec, Placement
-from alh2.dispatch.scheduler import GenericScheduler, Scheduler, load_machine, transient_errors
+from alh2.dispatch.scheduler import GenericScheduler, Scheduler, as_transient, load_machine, transient_errors
 from alh2.dispatch.slurm import SlurmScheduler
 
 LOG = logging.getLogger("dpdispatcher")
@@ -158,7 +158,7 @@ class Engine:
             try:
                 self.submission.upload_jobs()
             except transient_errors() as error:
-                raise TransientError(f"input files cannot be sent: {error}") from error
+                raise as_transient(error, "input files cannot be sent") from error
             self._uploaded = True
         watch = self._watches[job.job_hash]
         try:

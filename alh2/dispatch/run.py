@@ -227,14 +227,13 @@ def _wait(run: _Run, engine: Engine, plan: Plan, attempt: int) -> None:
         if not waiting:
             return
         if begun >= next_look:
-            before = (engine.counts(), engine.trouble)
             engine.look()
             next_look = begun + look_s
             if not engine.open_jobs():
                 return
             if not run.placement.in_place:
                 _report_jobs(run, engine, plan)
-            elif before != (engine.counts(), engine.trouble):
+            else:
                 run.report()
         time.sleep(max(run.poll_s, 10.0 * (time.monotonic() - begun)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,7 +46,7 @@ class GenericScheduler:
         try:
             name = self._machine.check_status(job).name
         except transient_errors() as error:
-            raise TransientError(f"job {job.job_id}: {error}") from error
+            raise as_transient(error, f"job {job.job_id}") from error
         state = {"waiting": "waiting", "running": "running", "completing": "running", "finished": "finished"}
         if name in state:
             return Seen(state[name], str(job.job_id))  # type: ignore[arg-type]
@@ -57,7 +58,7 @@ class GenericScheduler:
         try:
             job.submit_job()
         except transient_errors() as error:
-            raise TransientError(f"a job could not be submitted: {error}") from error
+            raise as_transient(error, "a job could not be submitted") from error
         fault_point(f"after submit {job.job_hash}")
         return str(job.job_id)
 
@@ -84,6 +85,16 @@ def transient_errors() -> tuple[type[Exception], ...]:
     from paramiko.ssh_exception import SSHException
 
     return (RuntimeError, OSError, EOFError, SSHException)
+
+
+_FOR_A_PERSON = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def as_transient(error: Exception, what: str) -> TransientError:
+    """`error` as one to wait for; raises it where waiting does not help: a disk that is full or may not be written."""
+    if isinstance(error, OSError) and error.errno in _FOR_A_PERSON:
+        raise error
+    return TransientError(f"{what}: {error}")
 
 
 def load_machine(description: dict[str, Any], *, local: bool) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 from alh2.core.faults import fault_point
 from alh2.dispatch.endings import Ending, QueueFullError, RefusedError, Seen, TransientError
-from alh2.dispatch.scheduler import recorded_id, transient_errors
+from alh2.dispatch.scheduler import as_transient, recorded_id, transient_errors
 
 QUEUE_COMMAND = 'squeue -h -t all -u "$(id -un)" -o "%i|%j|%T|%r|%m"'
 WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT")
@@ -136,7 +136,7 @@ class SlurmScheduler:
             self._context.write_file(job.script_file_name, self._machine.gen_script(job))
             self._context.write_file(f"{job.script_file_name}.run", self._machine.gen_script_command(job))
         except transient_errors() as error:
-            raise TransientError(str(error)) from error
+            raise as_transient(error, "job script") from error
         fault_point(f"before submit {name}")
         root, script = shlex.quote(self._context.remote_root), shlex.quote(job.script_file_name)
         text = self._call(f"cd {root} && sbatch --parsable --job-name={name} {memory}{script}")
@@ -165,7 +165,7 @@ class SlurmScheduler:
             said = _text(err.read())
             text = _text(out.read())
         except transient_errors() as error:
-            raise TransientError(f"{command.split()[0]}: {error}") from error
+            raise as_transient(error, command.split()[0]) from error
         if code == 0:
             return text
         line = " ".join(said.split()) or f"exit code {code}"

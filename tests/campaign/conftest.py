@@ -63,6 +63,7 @@ PARAM: dict[str, Any] = {
     "training_reuse_numb_steps": 50,
     "model_devi_dt": 0.0005,
     "model_devi_skip": 0,
+    "model_devi_clean_traj": False,
     "model_devi_f_trust_lo": 0.01,
     "model_devi_f_trust_hi": 20.0,
     "model_devi_jobs": [
@@ -103,6 +104,7 @@ PARAM: dict[str, Any] = {
 }  # fmt: skip
 
 WRAPPER = """#!/bin/sh
+unset ALH2_FAULTS  # drivers die, tasks do not
 case "$PWD/" in *"${{FAIL_IN:-nowhere}}"*) echo "made to fail" >&2; exit 1;; esac
 echo "start $*" >> runs.log
 {program} "$@"; code=$?

@@ -152,8 +152,7 @@ def test_a_stock_file_notes_what_has_no_effect(
     machine = write({name: stock_stage for name in ("train", "model_devi", "fp")}, "machine.json")
     report = check(load_param(write(stock)), load_machine(machine))
     assert report.notes[-1] == (
-        "param.json: keys of DP-GEN that alh2 has no use for: init_batch_size, sys_batch_size, model_devi_clean_traj, "
-        "shuffle_poscar"
+        "param.json: keys of DP-GEN that alh2 has no use for: init_batch_size, sys_batch_size, shuffle_poscar"
     )
     assert report.notes[0] == "machine.json: train.command: not looked for, the machine is remote (SSHContext)"
     assert len([p for p in report.problems if "POTCAR" in p or "INCAR" in p]) == 3
