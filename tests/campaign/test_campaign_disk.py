@@ -61,7 +61,7 @@ def test_full_disk_is_one_line_and_the_same_command_goes_on(few_labels: Any, sma
     filler.unlink()
     assert reached_training(run(few_labels, small_disk / "run"))
     logs = list((small_disk / "run" / "init").glob("**/runs.log"))
-    assert len(logs) == 4
+    assert len(logs) >= 4
     for log in logs:
         assert log.read_text().count("end 0") == 1
 
