@@ -111,7 +111,7 @@ def run_command(
     )
     replicas = _replicas(initial, lengths.seed, outputs.folder)
     settings = _settings(inputs, lengths, guests_ang)
-    with StopOnSignals() as stop:
+    with StopOnSignals(waits=outputs.folder is not None) as stop:
         each = [
             _own_settings(settings, outputs, replica, identity=_identity(inputs.models[0], baseline), stop=stop)
             for replica in replicas

@@ -9,10 +9,16 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class StopOnSignals:
-    """Inside the block a signal makes the object, called, return True; a second one raises KeyboardInterrupt."""
+    """Inside the block a signal makes the object, called, return True; a second one raises KeyboardInterrupt.
+
+    waits : whether there is a good point to go on to; else the first signal raises KeyboardInterrupt
+    """
+
+    def __init__(self, *, waits: bool) -> None:
+        self._asked = False
+        self._waits = waits
 
     def __enter__(self) -> StopOnSignals:
-        self._asked = False
         ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup
         mine = [number for number in _SIGNALS if not (number == signal.SIGHUP and ignored)]
         self._before = {number: signal.signal(number, self._stop) for number in mine}
@@ -29,6 +35,6 @@ class StopOnSignals:
         return self._asked
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+        if self._asked or not self._waits:
             raise KeyboardInterrupt
         self._asked = True

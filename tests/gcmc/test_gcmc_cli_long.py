@@ -90,6 +90,17 @@ def test_signals_and_wall_time_end_with_exit_code_3(words, tmp_path):
 
 
 @pytest.mark.slow
+def test_without_output_a_signal_ends_the_run_at_once(words):
+    process = start(words, "--moves", "100000000")
+    while "H2 in the file" not in process.stdout.readline():
+        assert process.poll() is None
+    time.sleep(3.0)
+    process.send_signal(signal.SIGTERM)
+    code, _, error = finish(process)
+    assert (code, error) == (1, "alh2: interrupted; without --output nothing is kept\n")
+
+
+@pytest.mark.slow
 def test_replicas_from_empty_and_loaded(words, tmp_path):
     """``--initial`` twice: two runs, one point above them, and the flag where they disagree."""
     few = ("--initial", "0", "--moves", "3000", "--trajectory", "lammpstrj", "--output", str(tmp_path))
