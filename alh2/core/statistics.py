@@ -51,7 +51,7 @@ def mean_and_error(series: Sequence[float] | np.ndarray, *, discard_equilibratio
     Raises ValueError on an empty series or on NaN or infinite values.
     """
     values = _checked(series)
-    discarded = _equilibration_length(values) if discard_equilibration else 0
+    discarded = equilibration_length(values) if discard_equilibration else 0
     kept = values[discarded:]
     n = kept.size
     mean = float(kept.mean())
@@ -113,8 +113,13 @@ def statistical_inefficiency(series: Sequence[float] | np.ndarray) -> float:
     return float(_timeseries().statistical_inefficiency(values, fast=values.size > FAST_FROM))
 
 
-def _equilibration_length(values: np.ndarray) -> int:
-    """Number of leading values to drop; 0 for short or constant series."""
+def equilibration_length(series: Sequence[float] | np.ndarray) -> int:
+    """Number of leading values whose omission leaves the most effective samples; 0 for short or constant series.
+
+    Chodera, J. Chem. Theory Comput. 2016, 12, 1799, through pymbar. Raises ValueError on an empty series or on NaN or
+    infinite values.
+    """
+    values = _checked(series)
     if values.size < MINIMUM_FOR_DETECTION or np.ptp(values) == 0.0:
         return 0
     start, _, _ = _timeseries().detect_equilibration(values, fast=True, nskip=max(1, values.size // 100))

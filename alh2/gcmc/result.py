@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from alh2.core.statistics import Estimate, mean_and_error
+from alh2.gcmc.averages import Averages, averages
 from alh2.gcmc.hybrid import HybridRecord
 from alh2.gcmc.molecule import RigidMolecule
 from alh2.gcmc.settings import MoveWeights
@@ -118,6 +119,14 @@ class GcmcResult:
             return replace(estimate, standard_error=math.nan)
         return estimate
 
+    @cached_property
+    def averages(self) -> Averages:
+        """Averages without the transient the series itself shows, and the isosteric heat (alh2.gcmc.averages)."""
+        found = averages(self.n_adsorbed, self.adsorption_energy_ev, temperature_k=self.temperature_k)
+        if math.isnan(self.n_adsorbed_estimate.standard_error):
+            return replace(found, n_adsorbed=replace(found.n_adsorbed, standard_error=math.nan))
+        return found
+
     @property
     def mean_n_adsorbed(self) -> float:
         """Mean number of molecules in the cell."""
@@ -181,6 +190,7 @@ class GcmcResult:
             },
             "translation_ang": self.translation_ang,
             "rotation_rad": self.rotation_rad,
+            "averages": self.averages.summary(),
             "max_energy_drift_ev": self.max_energy_drift_ev,
             "framework": "rigid" if self.hybrid is None else "flexible",
             "framework_label": self.framework_label,
