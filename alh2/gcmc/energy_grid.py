@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
@@ -119,21 +119,24 @@ def host_energy_grid(
     placing = Placing(coarse)
     energies = np.array([asked.energy_ev(placing.sites(leaf, uniform)) for leaf in range(coarse.fine.size)])
     fine = _bound(energies, places, -refine_kt / beta_per_ev(temperature_k))
-    n_fine, per_fine = int(fine.sum()), coarse.leaves_per_fine_voxel
-    if n_fine * per_fine > MOST_POINTS:
-        raise BadInputError(
-            "refine_kt",
-            expected=f"at most {MOST_POINTS} grid points",
-            found=f"{n_fine * per_fine} in {n_fine} voxels that bind by more than {refine_kt:g} kT",
-            action="make it larger",
-        )
-    shape = HostEnergyGrid(cell.matrix_ang, molecule, places, *bins, fine, np.zeros(0), 0)
+    _check_size(int(fine.sum()), coarse.leaves_per_fine_voxel, refine_kt)
+    shape = replace(coarse, fine=fine)
     placing = Placing(shape)
     voxels, leaves = shape.voxels, np.empty(len(shape.voxels))
     for leaf, voxel in enumerate(voxels.tolist()):
         leaves[leaf] = asked.energy_ev(placing.sites(leaf, uniform)) if fine[voxel] else energies[voxel]
     leaves.setflags(write=False)
-    return HostEnergyGrid(cell.matrix_ang, molecule, places, *bins, fine, leaves, asked.count)
+    return replace(shape, energies_ev=leaves, n_energies=asked.count)
+
+
+def _check_size(n_fine: int, leaves_each: int, refine_kt: float) -> None:
+    if n_fine * leaves_each > MOST_POINTS:
+        raise BadInputError(
+            "refine_kt",
+            expected=f"at most {MOST_POINTS} grid points",
+            found=f"{n_fine * leaves_each} in {n_fine} voxels that bind by more than {refine_kt:g} kT",
+            action="make it larger",
+        )
 
 
 class _Asked:
