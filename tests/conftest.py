@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ import pytest
 from alh2.config.model import CommitteeConfig, StageMachine
 from alh2.core.atoms import from_atoms
 from alh2.core.frames import Frame, Label, LabelledFrame, Provenance
+from alh2.label.files import frame_to_json
 
 NODE_DATA = Path(__file__).parents[1] / "examples" / "data" / "node-gfn1"
 TYPE_MAP = ("O", "Al", "H", "C")
@@ -204,3 +207,74 @@ def slurm() -> Iterator[Slurm]:
     yield cluster
     if not was_up:
         cluster.control("stop")
+
+
+INCAR = """\
+# PBE-D3(BJ), single point
+PREC = Accurate ; ENCUT = 480
+GGA = PE
+IVDW = 12        ! D3(BJ)
+EDIFF = 1E-5
+ISMEAR = 0; SIGMA = 0.05
+ALGO = Fast
+NELM = 40
+NSW = 0 ; IBRION = -1
+KSPACING = 0.7
+KGAMMA = .TRUE.
+LWAVE = .FALSE.
+LCHARG = .FALSE.
+NCORE = 4
+"""
+
+
+@dataclass(frozen=True)
+class VaspKit:
+    """What a user of VASP has: INCAR, pseudopotentials (here with nothing but their titles) and a program, here the
+    stand-in of tests/label/vasp_standin.py."""
+
+    folder: Path
+
+    @property
+    def incar(self) -> Path:
+        """The INCAR file."""
+        return self.folder / "INCAR"
+
+    @property
+    def program(self) -> str:
+        """How the stand-in is started."""
+        standin = Path(__file__).parent / "label" / "vasp_standin.py"
+        return f"{sys.executable} {standin} {self.folder / 'standin.json'}"
+
+    def keys(self, type_map: tuple[str, ...]) -> dict[str, Any]:
+        """Keys of the param file."""
+        files = [f"POTCAR.{element}" for element in type_map]
+        return {"fp_incar": str(self.incar), "fp_pp_path": str(self.folder), "fp_pp_files": files}
+
+    def configure(self, host: Frame | None, **values: Any) -> dict[str, Any]:
+        """Write the stand-in's configuration; returns it."""
+        config = {"host": None if host is None else frame_to_json(host.bare_host()), **values}
+        (self.folder / "standin.json").write_text(json.dumps(config))
+        return config
+
+
+def make_vasp_kit(folder: Path) -> VaspKit:
+    """VASP's input files in the new `folder`."""
+    kit = VaspKit(folder)
+    folder.mkdir()
+    kit.incar.write_text(INCAR)
+    for element in ("Al", "C", "H", "N", "O"):
+        title = f"PAW_PBE {element} 01Jan2001"
+        (folder / f"POTCAR.{element}").write_text(f"  {title}\n   TITEL  = {title}\n")
+    return kit
+
+
+@pytest.fixture
+def vasp_kit(tmp_path: Path) -> VaspKit:
+    """VASP's input files; call ``configure`` before the program runs."""
+    return make_vasp_kit(tmp_path / "vasp")
+
+
+@pytest.fixture(scope="session")
+def vasp_kit_in() -> Callable[[Path], VaspKit]:
+    """``vasp_kit_in(folder)``: the same, in a folder of one's choice."""
+    return make_vasp_kit

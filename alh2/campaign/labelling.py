@@ -12,9 +12,9 @@ from alh2.core.files import link_file
 from alh2.core.frames import Frame, Label, LabelledFrame
 from alh2.dataset.store import DatasetStore, Split
 from alh2.dispatch.run import Progress, run_tasks
-from alh2.dispatch.tasks import Task, TaskOutcome
+from alh2.dispatch.tasks import Task, TaskOutcome, last_lines
 from alh2.label.attempts import all_reasons, next_attempt
-from alh2.label.protocol import Labeler, LabelFailure, LabelJob
+from alh2.label.protocol import SCRATCH, Labeler, LabelFailure, LabelJob
 from alh2.label.quarantine import QuarantineEntry, append_quarantine, now_utc, release_quarantine
 from alh2.label.window import outside_window
 
@@ -147,6 +147,8 @@ def label_frames(
             else:
                 entries.append(_entry(request, answer, bench, directory, final=outcome.status == "done"))
         pending, machine = again, replace(machine, policy=replace(machine.policy, retry_count=0))
+    for path in directory.glob(f"{SCRATCH}*"):
+        path.unlink(missing_ok=True)
     if todo:
         append_quarantine(bench.quarantine, entries)
         release_quarantine(bench.quarantine, set(labels))
@@ -165,7 +167,8 @@ def _entry(
 def _answer(request: LabelRequest, outcome: TaskOutcome, bench: LabelBench, directory: Path) -> Label | LabelFailure:
     answer = bench.labeler.collect(request.frame, directory / request.name)
     if outcome.status != "done" and isinstance(answer, LabelFailure):
-        return LabelFailure(f"{outcome.status}: {outcome.message}")
+        said = outcome.message if outcome.status != "failed" or last_lines(directory / request.name) else answer.reason
+        return LabelFailure(f"{outcome.status}: {said}")
     return answer
 
 

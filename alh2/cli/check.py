@@ -24,9 +24,13 @@ def check(
     """Exit code 0 where everything is there, 2 where something is missing; nothing is run or written."""
     from alh2.config import load
     from alh2.config.check import check as check_files
+    from alh2.label.registry import make_labeler
 
-    report = check_files(load.load_param(param), load.load_machine(machine))
+    loaded = load.load_param(param)
+    report = check_files(loaded, load.load_machine(machine))
     _print_work(report)
+    if report.ok:
+        make_labeler(loaded.label, type_map=loaded.type_map)
     for note in report.notes:
         typer.echo(f"note: {note}")
     for problem in report.problems:

@@ -1,9 +1,12 @@
-"""``alh2 label``: energies and forces of the frames in structure files, computed here."""
+"""``alh2 label``: frames in structure files, computed here; and a campaign's quarantine, listed or tried again."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,24 +22,66 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the subcommand to `app`."""
-    app.command("label", help="Compute energies and forces of the frames in structure files.")(label)
+    app.command("label", help="Compute energies and forces of structure files, or of quarantined frames.")(label)
 
 
 def label(
-    files: Annotated[list[Path], typer.Argument(help="Structure files (any format ASE reads; all their frames).")],
-    output: Annotated[Path, typer.Option(help="extxyz file for the labelled frames.")],
-    style: Annotated[str, typer.Option(help="Labeler: xtb, ase or reference.")] = "xtb",
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Structure files (any format ASE reads; all their frames).")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="extxyz file for the labelled frames.")] = None,
+    style: Annotated[str, typer.Option(help="Labeler: xtb, ase, reference, or a code of DP-GEN.")] = "xtb",
     params: Annotated[str, typer.Option(help="Labeler parameters as a JSON object.")] = "{}",
+    param: Annotated[Path | None, typer.Option(help="Param file whose labeler is used instead.")] = None,
+    program: Annotated[str, typer.Option(help="How the code is started, e.g. 'mpirun -np 16 vasp_gam'.")] = "",
     jobs: Annotated[int, typer.Option(min=1, help="Frames computed at a time.")] = 2,
     timeout_s: Annotated[float, typer.Option(min=0.1, help="Longest time for one frame, s.")] = 3600.0,
+    workdir: Annotated[Path | None, typer.Option(help="Keep the task folders here, and go on from them.")] = None,
     host_label: Annotated[
         bool, typer.Option("--host-label", help="Also label the bare host of each frame: interaction energies.")
     ] = False,
+    quarantine: Annotated[
+        Path | None, typer.Option(help="List the frames of this campaign that have no label, and why.")
+    ] = None,
+    retry: Annotated[Path | None, typer.Option(help="Label the quarantined frames of this campaign again.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="With --quarantine or --retry: tasks whose name contains this.")
+    ] = None,
 ) -> None:
-    """Label all frames of `files`; exit code 1 if some got no label."""
+    """Label all frames of `files`, or again those in a campaign's quarantine; exit code 1 if some have no label."""
+    from alh2.core.errors import BadInputError
+
+    if (retry or quarantine) and (files or output or (retry and quarantine)):
+        raise BadInputError("alh2 label", expected="files with --output, or --retry, or --quarantine", found="several")
+    if quarantine is not None:
+        _list_quarantine(quarantine, only or [])
+        return
+    if retry is not None:
+        _retry(retry, only or [])
+        return
+    if not files or output is None:
+        missing = "structure files" if not files else "--output"
+        raise BadInputError("alh2 label", expected="structure files and --output", found=f"no {missing}")
+    labeler_from = _from_param(param) if param is not None else _from_words(style, params)
+    run = _Run(labeler_from, jobs, timeout_s, program, workdir, host_label)
+    _label_files(files, output, run)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Options of a labelling run; `make` gives the labeler for the elements of the frames."""
+
+    make: Callable[[tuple[str, ...]], Labeler]
+    jobs: int
+    timeout_s: float
+    program: str
+    workdir: Path | None
+    host_label: bool
+
+
+def _from_words(style: str, params: str) -> Callable[[tuple[str, ...]], Labeler]:
     from alh2.config.model import LabelConfig
     from alh2.core.errors import BadInputError
-    from alh2.label.local import LocalRun
     from alh2.label.registry import make_labeler
 
     try:
@@ -45,16 +90,35 @@ def label(
         raise BadInputError("--params", expected="a JSON object", found=f"{params!r} ({error})") from None
     if not isinstance(parsed, dict):
         raise BadInputError("--params", expected="a JSON object", found=repr(params))
-    named = [item for path in files for item in _read_frames(path)]
-    elements = tuple(sorted({symbol for _, frame in named for symbol in frame.symbols}))
-    labeler = make_labeler(LabelConfig(style=style, params=parsed, timeout_s=timeout_s), type_map=elements)
+    return lambda elements: make_labeler(LabelConfig(style, parsed, 0.0, where="--params"), type_map=elements)
 
+
+def _from_param(path: Path) -> Callable[[tuple[str, ...]], Labeler]:
+    from alh2.config.load import load_param
+    from alh2.label.registry import make_labeler
+
+    config = load_param(path)
+    return lambda elements: make_labeler(config.label, type_map=config.type_map)
+
+
+def _label_files(files: list[Path], output: Path, run: _Run) -> None:
+    from alh2.core.errors import BadInputError
+    from alh2.label.local import LocalRun
+
+    named = [item for path in files for item in _read_frames(path)]
+    labeler = run.make(tuple(sorted({symbol for _, frame in named for symbol in frame.symbols})))
+    if not (run.program or labeler.program):
+        raise BadInputError(
+            "--program", expected=f"how the code of {labeler.name} is started", found="nothing",
+            action="e.g. --program 'mpirun -np 16 vasp_gam'",
+        )  # fmt: skip
     distinct = {frame.digest: frame for _, frame in named}
-    if host_label:
+    if run.host_label:
         distinct |= {host.digest: host for host in (f.bare_host() for _, f in named if f.n_host)}
-    with tempfile.TemporaryDirectory(prefix="alh2-label-") as workdir:
-        answers = _label_all(labeler, distinct, LocalRun(Path(workdir), jobs, timeout_s))
-    labelled, failures = _collect(named, answers, host_label=host_label)
+    with contextlib.ExitStack() as stack:
+        folder = run.workdir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="alh2-label-")))
+        answers = _label_all(labeler, distinct, LocalRun(folder, run.jobs, run.timeout_s, run.program))
+    labelled, failures = _collect(named, answers, host_label=run.host_label)
     for line in failures:
         typer.echo(line, err=True)
     if labelled:
@@ -63,6 +127,26 @@ def label(
     else:
         typer.echo(f"no frame labelled, {output} not written", err=True)
     if failures:
+        raise typer.Exit(1)
+
+
+def _list_quarantine(directory: Path, only: list[str]) -> None:
+    from alh2.campaign.retrying import quarantined
+
+    entries = quarantined(directory, only=only)
+    for entry in entries:
+        typer.echo(f"{entry.task}  {entry.when}  {entry.reason}")
+    typer.echo(f"{len(entries)} frames without a label" + (f"; alh2 label --retry {directory}" if entries else ""))
+
+
+def _retry(directory: Path, only: list[str]) -> None:
+    from alh2.campaign.retrying import retry
+
+    done = retry(directory, only=only)
+    for entry in done.left:
+        typer.echo(f"{entry.task}: no label: {entry.reason}", err=True)
+    typer.echo(f"{done.n_released} frames labelled, {len(done.left)} not; the next training uses the new labels")
+    if done.left:
         raise typer.Exit(1)
 
 

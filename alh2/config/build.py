@@ -8,6 +8,7 @@ from typing import Any
 
 from alh2.config import model
 from alh2.config.deepmd import checked_training_param, merged, with_step_name
+from alh2.config.schema import LABEL_PATHS, own_styles
 from alh2.config.where import Where
 from alh2.core.errors import BadInputError
 from alh2.core.frames import Target
@@ -226,18 +227,30 @@ def _trust(root: Tree, n_systems: int, where: Where) -> list[tuple[float, float]
     return levels
 
 
-def label(root: Tree, fp_keys: frozenset[str], folder: Path) -> model.LabelConfig:
+def label(root: Tree, fp_keys: frozenset[str], folder: Path, *, name: str) -> model.LabelConfig:
     """The labeler: ``fp_params`` of ours, or DP-GEN's keys of the chosen ``fp_style``."""
     style = root["fp_style"]
-    params = dict(root["fp_params"]) if "fp_params" in root else {k: v for k, v in root.items() if k in fp_keys}
+    own = style in own_styles()
+    params = dict(root["fp_params"]) if own else {k: v for k, v in root.items() if k in fp_keys}
     if style == "reference" and "host_file" in params:
         params["host_file"] = str(absolute(folder, params["host_file"]))
     if params.get("name", "") is None:
         del params["name"]
-    for key in ("fp_pp_path", "fp_incar"):
-        if isinstance(params.get(key), str):
+    for key in LABEL_PATHS:
+        if not own and isinstance(params.get(key), str):
             params[key] = str(absolute(folder, params[key]))
-    return model.LabelConfig(style, params, float(root["alh2"]["label"]["timeout_s"]))
+    if not own:
+        params["mass_map"] = list(masses(root))
+    settings = root["alh2"]["label"]
+    window = settings["energy_window_ev_per_atom"]
+    return model.LabelConfig(
+        style,
+        params,
+        float(settings["timeout_s"]),
+        energy_window_ev_per_atom=None if window is None else float(window),
+        reuse_orbitals=settings["reuse_orbitals"],
+        where=name,
+    )
 
 
 def assess(tree: Tree | None) -> model.AssessConfig | None:

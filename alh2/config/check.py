@@ -11,6 +11,7 @@ from alh2.config.data import UNREAD, Content, scan
 from alh2.config.model import AimdSource, MachineConfig, ParamConfig, StageMachine
 from alh2.config.plan import PlannedWork, planned_work
 from alh2.config.rules import keys_without_effect
+from alh2.config.schema import LABEL_PATHS, own_styles
 from alh2.core.errors import BadInputError
 
 
@@ -48,6 +49,7 @@ def check(param: ParamConfig, machine: MachineConfig) -> CheckReport:
         n_frames += _kept(source, found)
     problems += _other_files(param)
     problems += _composition(param, contents)
+    problems += _fp_command(param, machine)
     for name, stage in _stages(machine).items():
         _programs(stage, f"{machine.source.name}: {name}.command", problems, notes)
     ignored = keys_without_effect(param.raw, param.label.params)
@@ -103,17 +105,42 @@ def _other_files(param: ParamConfig) -> list[str]:
     params = param.label.params
     if "host_file" in params:
         wanted.append((f"{name}: fp_params.host_file", Path(params["host_file"])))
-    for key in ("fp_incar", "fp_pp_path"):
-        if isinstance(params.get(key), str):
+    for key in LABEL_PATHS:
+        if isinstance(params.get(key), str) and key != "fp_pp_path":
             wanted.append((f"{name}: {key}", Path(params[key])))
-    if isinstance(params.get("fp_pp_files"), list) and isinstance(params.get("fp_pp_path"), str):
-        for i, file in enumerate(params["fp_pp_files"]):
-            wanted.append((f"{name}: fp_pp_files[{i}]", Path(params["fp_pp_path"]) / file))
-    return [
+    lines = [
         _line(where, f"a readable file {path}", "no such file", "check the path")
         for where, path in wanted
         if not os.access(path, os.R_OK)
     ]
+    return lines + _pseudopotentials(param)
+
+
+def _pseudopotentials(param: ParamConfig) -> list[str]:
+    params, name = param.label.params, param.source.name
+    files, folder = params.get("fp_pp_files"), params.get("fp_pp_path")
+    if not isinstance(files, list) or not isinstance(folder, str):
+        return []
+    what = "POTCAR" if param.label.style == "vasp" else "pseudopotential"
+    elements = [*(f"of {element} " for element in param.type_map), *[""] * len(files)]
+    return [
+        _line(
+            f"{name}: fp_pp_files[{i}]", f"the {what} {elements[i]}{Path(folder) / file}",
+            "no such file", "set fp_pp_path to the folder of your own files; none come with alh2",
+        )
+        for i, file in enumerate(files)
+        if not os.access(Path(folder) / file, os.R_OK)
+    ]  # fmt: skip
+
+
+def _fp_command(param: ParamConfig, machine: MachineConfig) -> list[str]:
+    """A first-principles code is not started by the interpreter that alh2's own labelers need."""
+    words = programs_of(machine.fp.command)
+    first = Path(words[0]).name if words else ""
+    if param.label.style in own_styles() or not first.startswith("python") or "cvasp.py" in machine.fp.command:
+        return []
+    expected = f"how {param.label.style} is started, e.g. mpirun -np 16 vasp_gam"
+    return [_line(f"{machine.source.name}: fp.command", expected, machine.fp.command, "name the program")]
 
 
 def _composition(param: ParamConfig, contents: list[Content]) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _SHELL_WORDS = frozenset(("ulimit", "export", "source", ".", "cd", "module", "set", "exec", "time", "umask", "unset"))
+_LAUNCHERS = frozenset(("mpirun", "mpiexec", "mpiexec.hydra", "srun", "ibrun", "aprun"))
 _LOCAL_CONTEXTS = frozenset(("lazylocalcontext", "lazylocal", "localcontext", "local"))
 
 
@@ -47,9 +48,21 @@ def resolve_command(command: str) -> str:
     return command if found is None else f"{shlex.quote(str(found))} {rest}".strip()
 
 
+def _launched(words: list[str]) -> list[str]:
+    """The program that an MPI launcher starts; none where it has options other than numbers (``-np 16``)."""
+    if Path(words[0]).name not in _LAUNCHERS:
+        return []
+    rest = words[1:]
+    while len(rest) > 1 and rest[0].startswith("-") and rest[1].isdigit():
+        rest = rest[2:]
+    if rest and rest[0].startswith("-"):
+        return []
+    return [rest[0]] if rest and not rest[0].startswith("$") else []
+
+
 def programs_of(command: str) -> tuple[str, ...]:
     """Names of the programs that a shell line starts, in order; those chosen by a variable are left out."""
-    names = []
+    names: list[str] = []
     for part in re.split(r"&&|\|\||[;|\n]", command):
         try:
             words = shlex.split(part)
@@ -57,5 +70,5 @@ def programs_of(command: str) -> tuple[str, ...]:
             words = part.split()
         words = [w for w in words if not re.match(r"^\w+=", w)]
         if words and words[0] not in _SHELL_WORDS and not words[0].startswith("$"):
-            names.append(words[0])
+            names += [words[0], *_launched(words)]
     return tuple(names)

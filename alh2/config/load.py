@@ -51,7 +51,7 @@ def load_param(path: Path) -> ParamConfig:
         committees=build.committees(root, type_map, where),
         explore=build.explore(root, folder),
         select=build.select(root, n_systems, where),
-        label=build.label(root, _label_keys(root["fp_style"]), folder),
+        label=build.label(root, _label_keys(root["fp_style"]), folder, name=path.name),
         assess=build.assess(own.get("assess")),
         converge=build.converge(own["converge"], len(root["model_devi_jobs"])),
         production=build.production(own.get("production")),

@@ -6,7 +6,7 @@ top-level key ``alh2``. Paths are absolute after loading.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -244,12 +244,16 @@ class LabelConfig:
     """``fp_style`` and its parameters; `params` is passed to the labeler of that name.
 
     energy_window_ev_per_atom : least half width of the window of believed energies, None: not compared
+    reuse_orbitals : VASP starts from the orbitals of the task before with the same formula
+    where : file that the parameters stand in, for messages
     """
 
     style: str
     params: dict[str, Any]
     timeout_s: float
     energy_window_ev_per_atom: float | None = None
+    reuse_orbitals: bool = False
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

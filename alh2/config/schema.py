@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dargs import Argument
+from dargs import Argument, Variant
 
 from alh2.config.fields import AT_LEAST_ONE, FRACTION, NOT_NEGATIVE, POSITIVE, field
 from alh2.config.schema_alh2 import alh2_section
@@ -58,6 +58,7 @@ def param_schema() -> Argument:
         root.sub_fields[name].default = []
     _limit_tree(root)
     styles = root.sub_variants["fp_style"]
+    _complete_styles(styles)
     for style, doc, params in LABELERS:
         fp_params = Argument("fp_params", dict, params(), optional=True, default={}, doc="Parameters of the labeler.")
         styles.add_choice(Argument(style, dict, [fp_params], doc=doc))
@@ -105,12 +106,35 @@ def reference_params() -> list[Argument]:
     ]
 
 
+LABEL_PATHS = ("fp_pp_path", "fp_incar", "external_input_path", "fp_kpt_file", "fp_nbands_esti_data")
+"""Keys of DP-GEN's first-principles styles that name files or folders."""
+
+
+def _complete_styles(styles: Variant) -> None:
+    """Keys that DP-GEN's code and example files use and its schema lacks.
+
+    VASP's INCAR may also be an object of tags (``user_fp_params``) or DP-GEN's older ``fp_params``; its CP2K inputs
+    need the keys of pseudopotentials.
+    """
+    vasp, cp2k = styles.choice_dict["vasp"], styles.choice_dict["cp2k"]
+    vasp.sub_fields["fp_incar"].optional = True
+    vasp.add_subfield(Argument("user_fp_params", dict, optional=True, doc="Tags of INCAR, instead of a file."))
+    vasp.add_subfield(Argument("fp_params", dict, optional=True, doc="DP-GEN's older form of the same."))
+    cp2k.add_subfield(Argument("fp_pp_path", str, optional=True, default=".", doc="Folder of fp_pp_files."))
+    cp2k.add_subfield(Argument("fp_pp_files", list[str], optional=True, default=[], doc="Files linked to each task."))
+
+
 LABELERS: tuple[tuple[str, str, Callable[[], list[Argument]]], ...] = (
     ("xtb", "GFN-xTB by tblite, periodic, Γ point.", xtb_params),
     ("ase", "Any ASE calculator, named by its import path.", ase_params),
     ("reference", "The analytic reference potential of the tests; not a model of any real material.", reference_params),
 )
 """Labelers of alh2: ``fp_style``, what it is, its ``fp_params``. The other values of ``fp_style`` are DP-GEN's."""
+
+
+def own_styles() -> frozenset[str]:
+    """Values of ``fp_style`` whose parameters are ``fp_params``; those of DP-GEN have keys of their own."""
+    return frozenset(style for style, _, _ in LABELERS)
 
 
 def _threads() -> Argument:

@@ -47,6 +47,13 @@ def alh2_section() -> Argument:
                         default=0.5,
                         limits=POSITIVE,
                     ),
+                    field(
+                        "reuse_orbitals",
+                        bool,
+                        "VASP starts from the orbitals of the task before with the same formula. It saves electronic "
+                        "steps where geometries are alike and costs a WAVECAR per formula while labels run.",
+                        default=False,
+                    ),
                 ],
                 default={},
             ),

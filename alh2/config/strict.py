@@ -66,9 +66,12 @@ def limits_of(argument: Argument) -> Limits | None:
 
 
 def strip_comments(value: Any) -> Any:
-    """A copy of `value` without keys that start with an underscore, as DP-GEN and DeePMD ignore them."""
+    """A copy of `value` without keys that start with an underscore, as DP-GEN and DeePMD ignore them.
+
+    A bare ``_`` is no comment: DP-GEN's CP2K settings hold the argument of a section under it.
+    """
     if isinstance(value, dict):
-        return {k: strip_comments(v) for k, v in value.items() if not (isinstance(k, str) and k.startswith("_"))}
+        return {k: strip_comments(v) for k, v in value.items() if not (isinstance(k, str) and k[:1] == "_" != k)}
     if isinstance(value, list):
         return [strip_comments(v) for v in value]
     return value

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from alh2.config.files import read_tree
+from alh2.config.schema import LABEL_PATHS
 from alh2.config.where import nearest
 from alh2.core.errors import BadInputError
 from alh2.core.files import atomic_write_text
@@ -98,7 +99,7 @@ def with_absolute_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     for source in own.get("dataset", {}).get("aimd", []):
         each(source, "files", absolute)
     each(tree.get("fp_params"), "host_file", absolute)
-    for key in ("fp_pp_path", "fp_incar"):
+    for key in LABEL_PATHS:
         each(tree, key, absolute)
     return tree
 

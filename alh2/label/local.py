@@ -99,5 +99,5 @@ def _compute(labeler: Labeler, job: LabelJob, run: LocalRun) -> Label | LabelFai
     answer = labeler.collect(job.frame, job.folder)
     if isinstance(answer, LabelFailure) and code != 0:
         said = (job.folder / STDERR).read_text(errors="replace").strip().splitlines()
-        return LabelFailure(f"the program ended with code {code}: {said[-1] if said else 'no message'}")
+        return LabelFailure(f"the program ended with code {code}: {said[-1] if said else answer.reason}")
     return answer

@@ -14,6 +14,9 @@ from typing import Protocol
 
 from alh2.core.frames import Frame, Label
 
+SCRATCH = "scratch."
+"""Files beside the task folders whose names begin so are removed when all labels of a stage are in."""
+
 
 @dataclass(frozen=True)
 class LabelFailure:

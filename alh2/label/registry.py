@@ -1,4 +1,7 @@
-"""The labelers by name (`fp_style`). A new one is one module with `make` and `compute`, and one line here."""
+"""The labelers by name (`fp_style`). A new one is one module with `make` and `compute`, and one line here.
+
+DP-GEN's first-principles codes are labelers too: VASP in a module of its own, the others in one table.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ STYLES = {
 """Name → module with ``make(params, type_map=, where=) -> Labeler`` and ``compute(frame, params) -> EnergyForces``."""
 
 DPGEN_STYLES = tuple("vasp gaussian siesta cp2k abacus amber/diff pwmat pwscf cpx custom".split())
-"""DP-GEN's own styles, which are spelled correctly but are not offered here."""
+"""DP-GEN's own styles; those that are not run here are refused with the reason."""
 
 
 def style_module(style: str) -> Any:
@@ -36,12 +39,7 @@ def make_labeler(config: LabelConfig, *, type_map: tuple[str, ...]) -> Labeler:
 
     style = config.style
     if style in DPGEN_STYLES and style not in STYLES:
-        raise BadInputError(
-            f"fp_style {style}",
-            expected=f"one of {', '.join(STYLES)}",
-            found=f'"{style}", not available in this version',
-            action="label with one of those, or export the selected frames",
-        )
+        return _first_principles(config, type_map)
     if style not in STYLES:
         raise BadInputError(
             "fp_style",
@@ -51,3 +49,12 @@ def make_labeler(config: LabelConfig, *, type_map: tuple[str, ...]) -> Labeler:
         )
     labeler: Labeler = style_module(style).make(config.params, type_map=type_map, where="fp_params")
     return labeler
+
+
+def _first_principles(config: LabelConfig, type_map: tuple[str, ...]) -> Labeler:
+    from alh2.label import dpgen_styles, vasp
+
+    where = config.where or f"fp_style {config.style}"
+    if config.style == "vasp":
+        return vasp.make(config.params, type_map=type_map, where=where, reuse_orbitals=config.reuse_orbitals)
+    return dpgen_styles.make(config.style, config.params, type_map=type_map, where=where)

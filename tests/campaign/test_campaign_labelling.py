@@ -21,10 +21,12 @@ from alh2.campaign.labelling import (
 )
 from alh2.campaign.loop import forget_failures
 from alh2.config.load import load_machine
+from alh2.config.model import LabelConfig, TaskPolicy
 from alh2.core.frames import Frame, Label, LabelledFrame, Provenance
 from alh2.dataset.store import DatasetStore
 from alh2.label.quarantine import read_quarantine
 from alh2.label.reference_labeler import for_host
+from alh2.label.registry import make_labeler
 
 Bench = Callable[..., LabelBench]
 
@@ -47,7 +49,7 @@ def bench(node: Frame, inputs: Any, tmp_path: Path) -> Bench:
         text = program.read_text().split("\n", 1)[1]
         program.write_text(f"#!/bin/sh\n{first_line}\n{text}")
         inputs.command("fp", program)
-        machine = load_machine(inputs.machine).fp
+        machine = replace(load_machine(inputs.machine).fp, policy=TaskPolicy(retry_count=1, retry_wait_s=0.1))
         return LabelBench(for_host(node), machine, timeout_s, tmp_path / "quarantine.jsonl")
 
     return make
@@ -137,3 +139,24 @@ def test_frames_labelled_later_are_stored_though_their_step_was_begun(node: Fram
     assert store_frames(store, frames[:5], split="train", name="iter.000000") == 2
     assert store_frames(store, [*frames, frames[0]], split="train", name="iter.000000") == 1
     assert sorted(f.label.energy_ev for f in store.load()) == [0, 1, 2, 3, 4, 5]
+
+
+def test_an_energy_far_from_its_likes_is_tried_again_and_then_refused(
+    node: Frame, inputs: Any, vasp_kit: Any, tmp_path: Path
+) -> None:
+    types = ("Al", "O", "C", "H")
+    labeler = make_labeler(LabelConfig("vasp", vasp_kit.keys(types), 60.0), type_map=types)
+    config = vasp_kit.configure(node, faults=["energy"], fraction=0.2, stubborn=1.0, seed=1)
+    inputs.command("fp", vasp_kit.program)
+    quarantine = tmp_path / "quarantine.jsonl"
+    bench = LabelBench(labeler, load_machine(inputs.machine).fp, 600.0, quarantine, energy_window_ev_per_atom=0.5)
+    frames = _frames(node, 7)
+    answers = label_frames(_requests(frames), bench, directory=tmp_path / "fp", known=NOTHING_KNOWN, name="x")
+    entries = read_quarantine(quarantine)
+    assert len(answers.labels) + len(entries) == 7 and 0 < len(entries) < 4, config
+    for entry in entries:
+        assert entry.final
+        assert entry.reason.startswith("given up after 3 attempts: energy ")
+        assert entry.reason.count("from the median of this composition, more than 15.000 eV") == 3
+    energies = [label.energy_ev for label in answers.labels.values()]
+    assert max(energies) - min(energies) < 30.0

@@ -15,6 +15,7 @@ from alh2.cli import check as check_cli
 from alh2.cli import init as init_cli
 from alh2.cli.errors import run_app
 from alh2.config.check import check
+from alh2.config.commands import programs_of
 from alh2.config.data import scan
 from alh2.config.load import load_machine, load_param
 from alh2.config.plan import PlannedCommittee, PlannedIteration, planned_work
@@ -228,3 +229,47 @@ def test_prefixes_of_a_stock_file_become_absolute(stock: dict[str, Any], tmp_pat
     del stock["sys_configs_prefix"]
     assert with_absolute_paths(stock, tmp_path)["sys_configs"][1] == [str(tmp_path / "scale-1.000/000010/POSCAR")]
     assert json.loads(json.dumps(tree)) == tree
+
+
+def test_a_first_principles_code_needs_its_files_and_its_program(
+    stock: dict[str, Any], local: dict[str, Any], write: Callable[..., Path], tmp_path: Path
+) -> None:
+    param = load_param(write(stock))
+    problems = check(param, load_machine(LOCAL)).problems
+    assert (
+        f"param.json: fp_incar: expected a readable file {tmp_path}/vasp/INCAR, found no such file; check the path"
+        in problems
+    )
+    assert (
+        f"param.json: fp_pp_files[1]: expected the POTCAR of C {tmp_path}/vasp/POTCAR_C, found no such file; "
+        "set fp_pp_path to the folder of your own files; none come with alh2"
+    ) in problems
+    assert any("fp.command: expected how vasp is started, e.g. mpirun -np 16 vasp_gam" in line for line in problems)
+    local["fp"]["command"] = "mpirun -np 16 no_such_vasp"
+    problems = check(param, load_machine(write(local, "machine.json"))).problems
+    assert any("expected the program no_such_vasp" in line for line in problems)
+
+
+@pytest.mark.parametrize(
+    ("command", "programs"),
+    [
+        ("ulimit -s unlimited; mpirun -np 32 vasp_std", ("mpirun", "vasp_std")),
+        ("srun vasp_gam", ("srun", "vasp_gam")),
+        ("mpirun -n 4 --bind-to core cp2k.psmp -i input.inp", ("mpirun",)),
+        ("mpirun $VASP", ("mpirun",)),
+        ("g16 < input", ("g16",)),
+    ],
+)
+def test_programs_behind_launchers_are_looked_for(command: str, programs: tuple[str, ...]) -> None:
+    assert programs_of(command) == programs
+
+
+def test_the_vasp_template_is_complete_but_for_what_its_licence_keeps(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("init", str(tmp_path / "mine"), "--template", "al-soc-mof-vasp") == 0
+    assert run("check", str(tmp_path / "mine" / "param.json"), str(LOCAL)) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 6
+    assert [line.split("the POTCAR of ")[1][:2].strip() for line in lines[:5]] == ["Al", "O", "C", "N", "H"]
+    assert "fp.command" in lines[5]

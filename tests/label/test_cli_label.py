@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import typer
@@ -10,6 +12,7 @@ from ase.io import read, write
 from alh2.cli.errors import run_app
 from alh2.cli.label import register
 from alh2.core.atoms import to_atoms
+from alh2.label.reference_pes import reference_energy_forces
 from alh2.label.xtb import compute
 
 pytest.importorskip("alh2.structure.topology")
@@ -60,7 +63,9 @@ def test_failed_frame_gets_a_line_and_exit_code_1(run, tmp_path, loaded_node, ca
     [
         (("--params", "{"), "--params: expected a JSON object"),
         (("--style", "xtbb"), 'did you mean "xtb"'),
-        (("--style", "vasp"), "not available in this version"),
+        (("--style", "vasp"), "--params.fp_incar: expected an INCAR for the labels, found no such key"),
+        (("--style", "pwmat"), "label with another code"),
+        (("--retry", "nowhere"), "expected files with --output, or --retry, or --quarantine"),
     ],
 )
 def test_bad_options_are_one_line_and_exit_code_2(run, tmp_path, h2_frame, capsys, words, message):
@@ -75,3 +80,24 @@ def test_bad_options_are_one_line_and_exit_code_2(run, tmp_path, h2_frame, capsy
 def test_missing_file_is_one_line(run, tmp_path, capsys):
     assert run(str(tmp_path / "none.extxyz"), "--output", str(tmp_path / "out.extxyz")) == 2
     assert "no such file" in capsys.readouterr().err
+
+
+def test_a_first_principles_code_needs_its_program(run, tmp_path, h2_frame, vasp_kit, capsys):
+    source = tmp_path / "in.extxyz"
+    write(source, to_atoms(h2_frame))
+    params = json.dumps(vasp_kit.keys(("H",)))
+    words = (str(source), "--output", str(tmp_path / "out.extxyz"), "--style", "vasp", "--params", params)
+    assert run(*words) == 2
+    assert "--program: expected how the code of VASP (" in capsys.readouterr().err
+    vasp_kit.configure(None)
+    assert run(*words, "--program", vasp_kit.program, "--workdir", str(tmp_path / "work")) == 0
+    assert "1 of 1 frames labelled by VASP (ENCUT 480" in capsys.readouterr().out
+    energy, _ = reference_energy_forces(h2_frame)
+    assert read(tmp_path / "out.extxyz").get_potential_energy() == pytest.approx(energy, abs=1e-7)
+    assert (tmp_path / "work" / "task.000000" / "OUTCAR").exists()
+
+
+@pytest.mark.parametrize("option", ["--quarantine", "--retry"])
+def test_a_folder_that_is_no_campaign_is_one_line(option, run, tmp_path, capsys):
+    assert run(option, str(tmp_path)) == 2
+    assert "expected a campaign directory" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import pytest
 from alh2.config.model import LabelConfig
 from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame, Label
+from alh2.label.dpgen_styles import REFUSED
 from alh2.label.protocol import LabelJob
 from alh2.label.registry import DPGEN_STYLES, STYLES, make_labeler
 
@@ -39,10 +40,12 @@ def test_every_labeler_prepares_runs_and_collects(style, tmp_path, h2_frame):
     assert np.abs(label.forces_ev_ang.sum(axis=0)).max() < 1e-6
 
 
-@pytest.mark.parametrize("style", DPGEN_STYLES)
-def test_dpgen_styles_are_recognised_but_not_available(style):
-    with pytest.raises(BadInputError, match="not available in this version"):
+@pytest.mark.parametrize(("style", "reason"), sorted(REFUSED.items()))
+def test_styles_that_are_not_run_are_refused_with_the_reason(style, reason):
+    with pytest.raises(BadInputError) as caught:
         make_labeler(LabelConfig(style, {}, 1.0), type_map=("H",))
+    assert reason in str(caught.value) and "cp2k" in str(caught.value)
+    assert style in DPGEN_STYLES
 
 
 def test_misspelled_style_gets_the_nearest_name():
