@@ -143,7 +143,7 @@ def test_machines_derived_elsewhere_are_no_batch_systems(local: dict[str, Any], 
     [
         ("dp", ("dp",)),
         ("OMP_NUM_THREADS=2 lmp -in x", ("lmp",)),
-        ("ulimit -s unlimited; mpirun -np 32 vasp_std", ("mpirun",)),
+        ("ulimit -s unlimited; mpirun -np 32 vasp_std", ("mpirun", "vasp_std")),
         ("source /opt/env.sh && $DP train", ()),
         ("a | b || c", ("a", "b", "c")),
     ],

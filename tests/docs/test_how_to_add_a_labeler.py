@@ -83,7 +83,8 @@ def test_param_file_knows_it_and_refuses_mistakes(soft_spheres, tmp_path):
     param["alh2"]["dataset"]["aimd"] = []
     path = tmp_path / "param.json"
     path.write_text(json.dumps(param))
-    assert load.load_param(path).label == LabelConfig("soft_spheres", {"radius_ang": 2.5}, 120.0)
+    label = load.load_param(path).label
+    assert (label.style, label.params, label.timeout_s) == ("soft_spheres", {"radius_ang": 2.5}, 120.0)
     param["fp_params"] = {"radius": 2.5}
     path.write_text(json.dumps(param))
     with pytest.raises(BadInputError, match="radius_ang"):
