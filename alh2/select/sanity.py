@@ -50,19 +50,33 @@ def find_insane(frames: Sequence[Frame], config: SelectConfig, bonds: HostBonds)
     reasons: list[str | None] = [None] * len(frames)
     groups: dict[bytes, list[int]] = {}
     for index, frame in enumerate(frames):
-        if not (np.isfinite(frame.positions_ang).all() and np.isfinite(frame.cell_ang).all()):
-            reasons[index] = "positions are not finite"
-        elif abs(np.linalg.det(frame.cell_ang)) < 1e-6:
-            reasons[index] = "cell has no volume"
-        else:
-            groups.setdefault(frame.cell_ang.tobytes(), []).append(index)
+        groups.setdefault(frame.cell_ang.tobytes(), []).append(index)
     for same_cell in groups.values():
-        cell = _Cell(frames[same_cell[0]].cell_ang)
+        cell_ang = frames[same_cell[0]].cell_ang
+        cell_is_finite = bool(np.isfinite(cell_ang).all())
+        cell = _Cell(cell_ang) if cell_is_finite and abs(np.linalg.det(cell_ang)) >= 1e-6 else None
         for start in range(0, len(same_cell), CHUNK_FRAMES):
-            members = same_cell[start : start + CHUNK_FRAMES]
-            for index, reason in zip(members, _reasons([frames[i] for i in members], cell, config, bonds), strict=True):
+            chunk = same_cell[start : start + CHUNK_FRAMES]
+            finite = _finite([frames[i] for i in chunk]) & cell_is_finite
+            for index in (i for i, good in zip(chunk, finite, strict=True) if not good):
+                reasons[index] = "positions are not finite"
+            members = [i for i, good in zip(chunk, finite, strict=True) if good]
+            if cell is None:
+                found: list[str | None] = ["cell has no volume"] * len(members)
+            else:
+                found = _reasons([frames[i] for i in members], cell, config, bonds) if members else []
+            for index, reason in zip(members, found, strict=True):
                 reasons[index] = reason
     return reasons
+
+
+def _finite(frames: list[Frame]) -> np.ndarray:
+    """Whether all positions of each frame are finite, (n_frames,)."""
+    owner = np.repeat(np.arange(len(frames)), [len(frame.symbols) for frame in frames])
+    bad = ~np.isfinite(np.concatenate([frame.positions_ang for frame in frames])).all(axis=1)
+    finite = np.ones(len(frames), dtype=bool)
+    finite[owner[bad]] = False
+    return finite
 
 
 def _reasons(frames: list[Frame], cell: _Cell, config: SelectConfig, bonds: HostBonds) -> list[str | None]:
@@ -103,33 +117,34 @@ def _overlaps(frames: list[Frame], cell: _Cell, min_distance_ang: float) -> list
     """Closest forbidden contact of each frame.
 
     Atoms closer than r differ by less than r along the normal of every cell face, so a periodic k-d tree of those
-    three heights with the maximum norm finds all of them, and a few more, in any cell.
+    three heights with the maximum norm finds all of them, and a few more, in any cell. One tree holds all frames,
+    kept apart by a fourth coordinate.
     """
     from scipy.spatial import cKDTree
 
     reach = max(min_distance_ang, HOST_OVERLAP_ANG)
-    found_frame, found_pairs, found_vectors, found_limits = [], [], [], []
-    for number, frame in enumerate(frames):
-        scaled = frame.positions_ang @ cell.inverse
-        scaled -= np.floor(scaled)
-        scaled[scaled >= 1.0] = 0.0  # -1e-17 wraps to exactly 1
-        points = np.minimum(scaled * cell.heights_ang, np.nextafter(cell.heights_ang, 0.0))
-        pairs = cKDTree(points, boxsize=cell.heights_ang).query_pairs(reach, p=np.inf, output_type="ndarray")
-        if not len(pairs):
-            continue
-        i, j = pairs.T  # i < j
-        host = j < frame.n_host
-        own = (i >= frame.n_host) & ((i - frame.n_host) // 2 == (j - frame.n_host) // 2)
-        pairs, limits = pairs[~own], np.where(host, HOST_OVERLAP_ANG, min_distance_ang)[~own]
-        found_frame.append(np.full(len(pairs), number))
-        found_pairs.append(pairs)
-        found_vectors.append(frame.positions_ang[pairs[:, 1]] - frame.positions_ang[pairs[:, 0]])
-        found_limits.append(limits)
     reasons: list[str | None] = [None] * len(frames)
-    if not found_frame:
+    counts = np.array([len(frame.symbols) for frame in frames])
+    first = np.cumsum(counts) - counts
+    owner = np.repeat(np.arange(len(frames)), counts)
+    n_host = np.array([frame.n_host for frame in frames])
+    positions = np.concatenate([frame.positions_ang for frame in frames])
+    scaled = positions @ cell.inverse
+    scaled -= np.floor(scaled)
+    scaled[scaled >= 1.0] = 0.0  # -1e-17 wraps to exactly 1
+    points = np.minimum(scaled * cell.heights_ang, np.nextafter(cell.heights_ang, 0.0))
+    apart = np.column_stack([points, 3.0 * reach * owner])
+    tree = cKDTree(apart, boxsize=[*cell.heights_ang, 0.0])
+    pairs = tree.query_pairs(reach, p=np.inf, output_type="ndarray")
+    if not len(pairs):
         return reasons
-    owner, pairs, limits = np.concatenate(found_frame), np.concatenate(found_pairs), np.concatenate(found_limits)
-    distance = cell.distances(np.concatenate(found_vectors))
+    owner = owner[pairs[:, 0]]
+    i, j = (pairs - first[owner][:, None]).T  # within the frame, i < j
+    host = n_host[owner]
+    own = (i >= host) & ((i - host) // 2 == (j - host) // 2)
+    limits = np.where(j < host, HOST_OVERLAP_ANG, min_distance_ang)[~own]
+    distance = cell.distances((positions[pairs[:, 1]] - positions[pairs[:, 0]])[~own])
+    owner, pairs = owner[~own], np.column_stack([i, j])[~own]
     close = np.flatnonzero(distance < limits)
     for index in close[np.argsort(-distance[close], kind="stable")]:  # closest last, so it is the one told
         i, j = pairs[index]
@@ -143,8 +158,8 @@ def _overlaps(frames: list[Frame], cell: _Cell, min_distance_ang: float) -> list
 def _stretched_h2(frames: list[Frame], cell: _Cell, limit_ang: float) -> list[str | None]:
     """Longest H2 bond of each frame where it is above the limit."""
     vectors = [frame.positions_ang[frame.n_host + 1 :: 2] - frame.positions_ang[frame.n_host :: 2] for frame in frames]
-    longest = _longest(vectors, cell, np.ones(sum(map(len, vectors))))
-    return [f"H2 bond {d:.2f} Å > {limit_ang:.2f} Å" if d > limit_ang else None for d, _ in longest]
+    longest = _longest(vectors, cell, np.ones(sum(map(len, vectors))))[0].tolist()
+    return [f"H2 bond {d:.2f} Å > {limit_ang:.2f} Å" if d > limit_ang else None for d in longest]
 
 
 def _broken_bonds(frames: list[Frame], cell: _Cell, bonds: HostBonds, stretch: float) -> list[str | None]:
@@ -163,7 +178,7 @@ def _broken_bonds(frames: list[Frame], cell: _Cell, bonds: HostBonds, stretch: f
             )
     vectors = [frames[number].positions_ang[j] - frames[number].positions_ang[i] for number in hosted]
     ratios = _longest(vectors, cell, np.tile(bonds.lengths_ang, len(hosted)))
-    for number, (ratio, bond) in zip(hosted, ratios, strict=True):
+    for number, ratio, bond in zip(hosted, *ratios, strict=True):
         if ratio > stretch:
             a, b = bonds.pairs[bond]
             symbols = frames[number].symbols
@@ -174,12 +189,17 @@ def _broken_bonds(frames: list[Frame], cell: _Cell, bonds: HostBonds, stretch: f
     return reasons
 
 
-def _longest(vectors: list[np.ndarray], cell: _Cell, units: np.ndarray) -> list[tuple[float, int]]:
-    """Largest ratio of shortest image to `units` in each array of vectors, and where; (0, -1) for an empty array."""
-    ratios = cell.distances(np.concatenate(vectors)) / units if len(units) else np.zeros(0)
-    result, start = [], 0
-    for part in vectors:
-        here = ratios[start : start + len(part)]
-        result.append((float(here.max()), int(here.argmax())) if len(here) else (0.0, -1))
-        start += len(part)
-    return result
+def _longest(vectors: list[np.ndarray], cell: _Cell, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Largest ratio of shortest image to `units` in each array of vectors, and where; 0 and 0 for an empty array."""
+    longest, where = np.zeros(len(vectors)), np.zeros(len(vectors), dtype=int)
+    counts = np.array([len(part) for part in vectors])
+    filled = np.flatnonzero(counts)
+    if not len(filled):
+        return longest, where
+    ratios = cell.distances(np.concatenate(vectors)) / units
+    starts = (np.cumsum(counts) - counts)[filled]
+    longest[filled] = np.maximum.reduceat(ratios, starts)
+    hits = np.flatnonzero(ratios == np.repeat(longest[filled], counts[filled]))[::-1]  # the first hit is written last
+    owner = np.repeat(filled, counts[filled])[hits]
+    where[owner] = hits - np.repeat(starts, counts[filled])[hits]
+    return longest, where

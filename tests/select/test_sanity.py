@@ -125,6 +125,6 @@ def test_gas_and_bare_hosts_have_nothing_to_break(node_frames, node_bonds, confi
 
 def test_ten_thousand_frames_take_seconds(node_frames, node_bonds, config):
     many = [node_frames[i % 350] for i in range(10_000)]
-    started = time.perf_counter()
+    started = time.process_time()
     assert not any(find_insane(many, config, node_bonds))
-    assert time.perf_counter() - started < 15.0
+    assert time.process_time() - started < 15.0
