@@ -38,6 +38,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder / "loaded.extxyz", host + guests)
     write(folder / "molecule.xyz", guests)
     (folder / "broken.extxyz").write_text("three\natoms\n")
+    (folder / "POSCAR").write_text("garbage\n1.0\nabc\n")
+    (folder / "noise.cif").write_bytes(np.random.default_rng(1).bytes(3000))
+    (folder / "folder").mkdir()
     return folder
 
 
@@ -107,6 +110,9 @@ def test_nothing_happened_is_said(files, monkeypatch, capsys):
         ({"more": "--pressure 1 --min-distance 8"}, "half the narrowest width"),
         ({"more": "--pressure 1", "structure": "absent.cif"}, "no such file"),
         ({"more": "--pressure 1", "structure": "broken.extxyz"}, "expected a structure file"),
+        ({"more": "--pressure 1", "structure": "POSCAR"}, "expected a structure file"),
+        ({"more": "--pressure 1", "structure": "noise.cif"}, "expected a structure file"),
+        ({"more": "--pressure 1", "structure": "folder"}, "expected a structure file"),
         ({"more": "--pressure 1", "structure": "molecule.xyz"}, "three independent vectors"),
         ({"more": "--pressure 1", "model": "absent.pb"}, "no such file"),
         ({"more": "--pressure 1", "model": "host.extxyz"}, "expected a DeePMD model"),

@@ -109,7 +109,8 @@ def test_replicas_from_empty_and_loaded(words, tmp_path):
     record = json.loads((tmp_path / "result.json").read_text())
     parts = [json.loads((tmp_path / f"replica.{k}" / "result.json").read_text()) for k in (0, 1)]
     assert record["n_initial"] == [part["n_initial"] for part in parts] == [3, 0]
-    assert record["mean_n_adsorbed"] == pytest.approx(np.mean([part["mean_n_adsorbed"] for part in parts]))
+    means, slack = [part["mean_n_adsorbed"] for part in parts], 3.0 * record["n_adsorbed_error"]
+    assert min(means) - slack < record["mean_n_adsorbed"] < max(means) + slack
     assert parts[0]["seed"] != parts[1]["seed"]
     assert f"all replicas: <N> = {record['mean_n_adsorbed']:.4g} ± {record['n_adsorbed_error']:.2g}" in out
     assert "replica 1, from 0 H2" in out and record["framework"] == "rigid" and "rigid framework" in out
