@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from alh2.cli.gcmc_run import Inputs
+    from alh2.core.statistics import Estimate
     from alh2.gcmc import GcmcResult
     from alh2.gcmc.settings import Progress
 
@@ -64,6 +65,7 @@ def show(results: list[GcmcResult], pressure_bar: float | None) -> None:
     if len(results) > 1:
         point = combine(results)
         typer.echo(_loading(first, point.n_adsorbed.mean, point.n_adsorbed.standard_error, what="all replicas: "))
+        _energies(point.adsorption_energy_ev, point.isosteric_heat_kj_per_mol)
         if point.hysteresis:
             typer.echo(
                 f"hysteresis: the replicas differ by {point.largest_difference_sigma:.1f} standard errors; "
@@ -74,6 +76,8 @@ def show(results: list[GcmcResult], pressure_bar: float | None) -> None:
 def _show_run(result: GcmcResult, number: int | None) -> None:
     what = "" if number is None else f"replica {number}, from {result.n_initial} H2: "
     typer.echo(_loading(result, result.mean_n_adsorbed, result.n_adsorbed_error, what=what))
+    averages = result.averages
+    _energies(averages.adsorption_energy_ev, averages.isosteric_heat_kj_per_mol)
     for name, move in result.acceptance.items():
         if move.attempted:
             typer.echo(f"  {name:12s} {100 * move.ratio:6.2f} % of {move.attempted} accepted")
@@ -87,6 +91,13 @@ def _show_run(result: GcmcResult, number: int | None) -> None:
             if found is not None:
                 typer.echo(f"  kinetic temperature of the {name} {found.mean:.1f} ± {found.standard_error:.1f} K")
         typer.echo(f"  both parts' energies agree within {result.hybrid.max_handover_ev:.1e} eV at hand-overs")
+
+
+def _energies(adsorption: Estimate, heat: Estimate) -> None:
+    typer.echo(f"  adsorption energy {adsorption.mean:.5g} ± {adsorption.standard_error:.2g} eV per cell")
+    if not math.isnan(heat.mean):
+        error = "unknown" if math.isnan(heat.standard_error) else f"{heat.standard_error:.2g}"
+        typer.echo(f"  isosteric heat {heat.mean:.4g} ± {error} kJ/mol")
 
 
 def _loading(result: GcmcResult, n: float, error: float, *, what: str) -> str:

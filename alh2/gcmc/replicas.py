@@ -84,7 +84,7 @@ def disagreement(estimates: Sequence[Estimate]) -> tuple[float, bool]:
 
 def _after_transient(result: GcmcResult) -> tuple[np.ndarray, np.ndarray]:
     start = result.averages.n_discarded
-    return result.n_adsorbed[start:].astype(np.float64), result.adsorption_energy_ev[start:]
+    return result.n_adsorbed[start:].astype(np.float64), result.fluctuation_energy_ev[start:]
 
 
 def _sigma(a: Estimate, b: Estimate) -> float:

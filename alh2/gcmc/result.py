@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from alh2.core.statistics import Estimate, mean_and_error
-from alh2.gcmc.averages import Averages, averages
+from alh2.gcmc.averages import Averages, averages, isosteric_heat
 from alh2.gcmc.hybrid import HybridRecord
 from alh2.gcmc.molecule import RigidMolecule
 from alh2.gcmc.settings import MoveWeights
@@ -119,10 +119,22 @@ class GcmcResult:
             return replace(estimate, standard_error=math.nan)
         return estimate
 
+    @property
+    def fluctuation_energy_ev(self) -> np.ndarray:
+        """(n_samples,) E(host + N molecules) - N·E(molecule) - E(host where the run began), eV.
+
+        Its fluctuations with N give the isosteric heat; of a flexible framework the host's own energy belongs to them.
+        """
+        return self.energy_ev - self.host_energy_ev - self.n_adsorbed * self.molecule_energy_ev
+
     @cached_property
     def averages(self) -> Averages:
         """Averages without the transient the series itself shows, and the isosteric heat (alh2.gcmc.averages)."""
         found = averages(self.n_adsorbed, self.adsorption_energy_ev, temperature_k=self.temperature_k)
+        if self.hybrid is not None:
+            series = (self.n_adsorbed[found.n_discarded :], self.fluctuation_energy_ev[found.n_discarded :])
+            heat = isosteric_heat([series], temperature_k=self.temperature_k)
+            found = replace(found, isosteric_heat_kj_per_mol=heat)
         if math.isnan(self.n_adsorbed_estimate.standard_error):
             return replace(found, n_adsorbed=replace(found.n_adsorbed, standard_error=math.nan))
         return found
