@@ -80,6 +80,13 @@ def ours(model: Path) -> Estimate:
     return found.n_adsorbed_estimate
 
 
+def words(what: str, theirs: Estimate, mine: Estimate) -> str:
+    return (
+        f"{what}: fix gcmc <N> = {theirs.mean:.2f} ± {theirs.standard_error:.2f}, "
+        f"here {mine.mean:.2f} ± {mine.standard_error:.2f}"
+    )
+
+
 def test_an_excluded_atom_keeps_the_energy_of_an_isolated_one(repulsive_model):
     """What a deletion trial of fix gcmc does, by hand: exclude the atom from all neighbour lists, or delete it."""
     places = [(1, [2.0, 2.0, 2.0]), (2, [4.0, 2.0, 2.0]), (2, [3.0, 3.5, 2.0])]
@@ -97,6 +104,7 @@ def test_an_excluded_atom_keeps_the_energy_of_an_isolated_one(repulsive_model):
 def test_agrees_where_isolated_atoms_have_no_energy(repulsive_model):
     model = repulsive_model((0.0, 0.0))
     theirs, mine = fix_gcmc(model, coefficient=1.0, n_steps=150), ours(model)
+    print(words("isolated atoms without energy", theirs, mine))
     assert mine.mean < 9.0, "the interactions must matter"
     assert mine.standard_error < 0.3 and theirs.standard_error < 0.5
     assert abs(theirs.mean - mine.mean) < 3.0 * math.hypot(theirs.standard_error, mine.standard_error)
@@ -109,6 +117,7 @@ def test_fix_gcmc_deletes_too_often_where_they_have_one(repulsive_model):
     model = repulsive_model((0.0, ISOLATED_EV))
     theirs = fix_gcmc(model, coefficient=math.exp(beta_per_ev(T) * ISOLATED_EV), n_steps=50)
     mine, free = ours(model), ours(repulsive_model((0.0, 0.0)))
+    print(words(f"isolated atoms at {ISOLATED_EV} eV", theirs, mine))
     assert abs(mine.mean - free.mean) < 3.0 * math.hypot(mine.standard_error, free.standard_error)
     assert mine.mean - theirs.mean > 10.0 * math.hypot(mine.standard_error, theirs.standard_error)
     assert theirs.mean < 0.5 * mine.mean
