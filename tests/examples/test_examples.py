@@ -73,6 +73,14 @@ def test_binding_on_the_node_as_built(tmp_path):
     assert -50 < float(energy) < -10
 
 
+def test_widom_in_a_slit_pore(tmp_path):
+    """A short run: H2 binds to graphite by several kJ/mol, and few insertions are told as such."""
+    said = run_example("widom_slit_pore.py", "--insertions", 40, folder=tmp_path)
+    enthalpy = float(re.search(r"adsorption enthalpy +(-[\d.]+) ± [\d.]+ kJ/mol", said).group(1))
+    assert -12.0 < enthalpy < -3.0
+    assert "mol/kg/Pa" in said and "of 40, too few" in said
+
+
 @pytest.mark.slow
 @pytest.mark.physics
 def test_binding_on_the_relaxed_node_is_what_the_docs_say(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from ase import Atoms
 
 from alh2.core.units import EV_PER_ANG3_IN_BAR, beta_per_ev
 from alh2.gcmc import InsertionBias, MoveWeights, RigidMolecule, host_energy_grid, insertion_bias, mean_and_error
+from alh2.gcmc.energy_grid import Placing
 from alh2.gcmc.engine import advance
 from alh2.gcmc.geometry import PeriodicCell
 from alh2.gcmc.moves import Deletion, Ensemble, Insertion, Reinsertion, weighted_moves
@@ -90,17 +92,24 @@ class Slabs:
         return energy_kt(state_of(self.guests)) / BETA + GAS_EV * len(self.guests)
 
 
-def bias_of() -> InsertionBias:
-    """Uneven in place and direction, and not at all that of the slabs."""
-    from dataclasses import replace
+SKEW = np.array([[-1.5, 0.0], [0.5, -1.0], [0.0, 1.0]])
+"""Energies (kT) the bias is made from: not those of the slabs, and far from even over the states."""
 
+
+def bias_of() -> InsertionBias:
+    """Uneven over the states, on a grid with coarse and fine voxels, of which none lies across two slabs."""
     grid = host_energy_grid(
-        BOX, ROTOR, Slabs(), temperature_k=T, seed=3, spacing_ang=1.7, n_directions=4, refine_kt=-0.5
+        BOX, ROTOR, Slabs(), temperature_k=T, seed=3, spacing_ang=1.6, n_directions=4, refine_kt=1e9
     )
-    assert 0 < grid.fine.sum() <= grid.fine.size
-    shuffled = np.random.default_rng(1).permutation(grid.energies_ev)
+    fine = np.random.default_rng(1).random(grid.fine.size) < 0.6
+    shape = replace(grid, fine=fine)
+    placing, energies = Placing(shape), np.zeros(len(shape.voxels))
+    for leaf in range(len(energies)):
+        state = state_of([placing.sites(leaf, lambda: 0.5)])
+        slab = int(np.argmax(state))
+        energies[leaf] = SKEW[slab, state[slab] - 1] / BETA if fine[shape.voxels[leaf]] else SKEW[slab, 0] / BETA
     return insertion_bias(
-        replace(grid, energies_ev=shuffled), temperature_k=0.7 * T, fugacity_bar=Z / BETA * EV_PER_ANG3_IN_BAR
+        replace(shape, energies_ev=energies), temperature_k=T, fugacity_bar=Z / BETA * EV_PER_ANG3_IN_BAR
     )
 
 
@@ -130,7 +139,7 @@ def test_states_and_fluxes(case):
     table = weighted_moves(chosen)
     session = Slabs().start(BOX, ROTOR.symbols, np.zeros((0, 2, 3)))
     walker = Walker(UniformStream(np.random.default_rng(12)), [], 0.0, 2.0, 2.0)
-    n_steps = 60_000
+    n_steps = 40_000
     visited = np.zeros(n_steps, dtype=int)
     fluxes = {index: np.zeros((27, 27)) for _, index, _ in table}
     numbers = {state: number for number, state in enumerate(STATES)}
