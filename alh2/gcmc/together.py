@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ase import Atoms
 
+from alh2.gcmc.errors import InterruptedRunError
 from alh2.gcmc.molecule import RigidMolecule
 from alh2.gcmc.result import GcmcResult
 from alh2.gcmc.settings import GcmcSettings
@@ -35,7 +36,8 @@ def run_together(potential: Potential, jobs: Sequence[Callable[[Potential], T]])
 
     Where `potential` can evaluate trials together (``together``), all jobs run at the same time in threads, and each
     gives exactly what it would give alone; jobs must start their sessions on one framework. Otherwise they run one
-    after the other. The first error of a job ends all and is raised.
+    after the other. The first error of a job ends all and is raised; a job that was asked to stop (InterruptedRunError)
+    lets the others come to their own end first.
     """
     seats = seating(potential, len(jobs)) if len(jobs) > 1 else None
     if seats is None:
@@ -48,15 +50,23 @@ def run_together(potential: Potential, jobs: Sequence[Callable[[Potential], T]])
     with ThreadPoolExecutor(len(jobs)) as pool:
         futures = [pool.submit(sit, number) for number in range(len(jobs))]
         try:
-            wait(futures, return_when=FIRST_EXCEPTION)
-        finally:
-            if not all(future.done() and future.exception() is None for future in futures):
-                seats.close()
+            left = set(futures)
+            while left:
+                done, left = wait(left, return_when=FIRST_COMPLETED)
+                if any(_ends_all(future.exception()) for future in done):
+                    seats.close()
+        except BaseException:
+            seats.close()
+            raise
     errors = [error for error in (future.exception() for future in futures) if error is not None]
     for error in errors:
         if not isinstance(error, GroupClosedError):
             raise error
     return [future.result() for future in futures]
+
+
+def _ends_all(error: BaseException | None) -> bool:
+    return error is not None and not isinstance(error, InterruptedRunError)
 
 
 def simulate_together(

@@ -53,7 +53,7 @@ class Size:
     growth: int
 
 
-FULL = Size(rounds=5, lammps=40, generic=30, one=1500, many=250, growth=300)
+FULL = Size(rounds=3, lammps=40, generic=30, one=1500, many=250, growth=300)
 QUICK = Size(rounds=1, lammps=30, generic=10, one=300, many=60, growth=60)
 
 
@@ -221,7 +221,7 @@ def measure(case: Case, size: Size, cache: Path) -> dict[str, Any]:
         **{"temperature": TEMPERATURE_K, "translation": TRANSLATION_ANG, "angle": math.degrees(ROTATION_RAD)},
         **{"pressure": PRESSURE_BAR, "guest": len(potential.model.type_map) + 1, "n_host": len(case.framework)},
     }
-    threads = lammps_threads(folder, values)
+    threads = lammps_threads(folder, values) if size.rounds > 1 else 1
     one_walker_rate(case, potential, molecule, 100, 1)
     many_walkers_rate(case, potential, molecule, 100, 1)
     table: dict[str, list[float]] = {name: [] for name in ("lammps", "generic", "one", "many", "gemm")}

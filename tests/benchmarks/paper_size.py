@@ -24,7 +24,7 @@ TRAINING = {
     "model": {
         "type_map": TYPE_MAP,
         "descriptor": {
-            **{"type": "se_e2_a", "rcut": 7.0, "rcut_smth": 4.1, "sel": [8, 24, 40, 12, 64], "seed": 1},
+            **{"type": "se_e2_a", "rcut": 7.0, "rcut_smth": 4.1, "sel": [8, 24, 40, 12, 100], "seed": 1},
             **{"neuron": [25, 50, 100], "axis_neuron": 16, "type_one_side": True, "resnet_dt": False},
         },
         "fitting_net": {"neuron": [240, 240, 240], "resnet_dt": True, "seed": 1},

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 
 from alh2.core.frames import Frame, LabelledFrame
+from alh2.potential.libraries import quiet_environment
 
 TYPE_MAP = ["O", "Al", "H", "C"]
 
@@ -37,6 +41,37 @@ def trained(tmp_path_factory: pytest.TempPathFactory, trained_committee) -> Trai
     shutil.copyfile(member.frozen, folder / "frozen.pb")
     shutil.copyfile(member.graph, folder / "compressed.pb")
     return Trained(folder / "frozen.pb", folder / "compressed.pb")
+
+
+@pytest.fixture(scope="session")
+def trained_two_sided(tmp_path_factory: pytest.TempPathFactory, loaded_frames: list[LabelledFrame]) -> Path:
+    """A frozen model with an embedding per pair of elements, trained for 20 steps on frames with 6 H2."""
+    folder = tmp_path_factory.mktemp("two_sided")
+    data = folder / "data" / "set.000"
+    data.mkdir(parents=True)
+    frames = loaded_frames[:5]
+    np.savetxt(folder / "data" / "type.raw", [TYPE_MAP.index(s) for s in frames[0].frame.symbols], fmt="%d")
+    (folder / "data" / "type_map.raw").write_text("\n".join(TYPE_MAP) + "\n")
+    np.save(data / "coord.npy", [f.frame.positions_ang.ravel() for f in frames])
+    np.save(data / "box.npy", [f.frame.cell_ang.ravel() for f in frames])
+    np.save(data / "energy.npy", [f.energy_ev() for f in frames])
+    np.save(data / "force.npy", [f.forces_ev_ang().ravel() for f in frames])
+    descriptor = {"type": "se_e2_a", "rcut": 5.0, "rcut_smth": 1.5, "sel": [24, 6, 90, 14], "neuron": [8, 16]}
+    descriptor |= {"axis_neuron": 4, "type_one_side": False, "resnet_dt": True, "seed": 1}
+    model = {"type_map": TYPE_MAP, "descriptor": descriptor, "fitting_net": {"neuron": [30, 30], "seed": 1}}
+    training = {"training_data": {"systems": ["data"]}, "numb_steps": 20, "disp_freq": 20, "save_freq": 20, "seed": 1}
+    rate = {"type": "exp", "start_lr": 0.01, "stop_lr": 1e-3, "decay_steps": 10}
+    content = {"model": model, "learning_rate": rate, "loss": {"type": "ener"}, "training": training}
+    (folder / "input.json").write_text(json.dumps(content))
+    for command in (["train", "input.json", "--skip-neighbor-stat"], ["freeze", "-o", "frozen.pb"]):
+        subprocess.run(
+            [sys.executable, "-m", "deepmd", *command],
+            cwd=folder,
+            env=quiet_environment(),
+            capture_output=True,
+            check=True,
+        )
+    return folder / "frozen.pb"
 
 
 @pytest.fixture(scope="session")

@@ -167,6 +167,22 @@ def test_a_trained_model_on_the_node(trained, node_frames: list[Frame]) -> None:
         assert energy == pytest.approx(original, abs=2e-8 * frame.n_atoms)
 
 
+TIGHT = np.array([[8.0, 0.0, 0.0], [2.0, 8.5, 0.0], [-1.5, 1.0, 9.0]])
+
+
+@pytest.mark.parametrize("cell", [TIGHT, 16.0 * np.eye(3), 2.0 * TIGHT], ids=["images", "cube", "triclinic"])
+@pytest.mark.parametrize("sides", ["one side", "two sides"])
+def test_trained_models_in_several_cells(sides: str, cell: np.ndarray, request: pytest.FixtureRequest) -> None:
+    one = sides == "one side"
+    model = request.getfixturevalue("trained").frozen if one else request.getfixturevalue("trained_two_sided")
+    potential = IncrementalPotential(model)
+    assert potential.model.one_side == one
+    rng = np.random.default_rng(3)
+    host = Atoms("OOAlHHC", spread(rng, cell, 6, np.empty((0, 3))), cell=cell, pbc=True)
+    session = potential.start(host, ("H", "H"), np.empty((0, 2, 3)))
+    walk(session, DeepPotEvaluator(potential.model.dp_file), host, rng, 9)
+
+
 def test_thousands_of_moves_do_not_drift(trained, node_frames: list[Frame], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "REFRESH_EVERY", 10**9)
     session = node_session(IncrementalPotential(trained.frozen), node_frames[0])
@@ -187,6 +203,29 @@ def test_thousands_of_moves_do_not_drift(trained, node_frames: list[Frame], monk
     before = session.energy_ev
     assert before == pytest.approx(session.recompute_ev(), abs=1e-8)
     assert abs(session.last_drift_ev) < 1e-8
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_moves_do_not_drift(random_model: Callable[..., Path]) -> None:
+    """The sum of 1e5 accepted changes, as a run adds them up, against a session started afresh at the end."""
+    model = random_model(descriptor={"neuron": [6, 12], "sel": [30, 30, 90, 30]}, fitting={"neuron": [16, 16]})
+    rng = np.random.default_rng(12)
+    host = Atoms("OAlHCO", spread(rng, LARGE, 5, np.empty((0, 3))), cell=LARGE, pbc=True)
+    potential = IncrementalPotential(model, threads=1)
+    session = potential.start(host, ("H", "H"), np.empty((0, 2, 3)))
+    accepted, n, running = 0, 0, session.energy_ev
+    while accepted < 100_000:
+        kind = 0 if n < 2 else 2 if n > 6 else rng.integers(3)
+        change = session.trial(
+            None if kind == 0 else int(rng.integers(n)),
+            None if kind == 2 else molecule_at(rng, rng.random(3) @ LARGE),
+        )
+        if np.isfinite(change):
+            session.accept()
+            accepted, n, running = accepted + 1, n + (kind == 0) - (kind == 2), running + change
+    fresh = potential.start(host, ("H", "H"), session.guests_ang).energy_ev
+    assert running == pytest.approx(fresh, rel=0, abs=1e-8)
+    assert session.energy_ev == pytest.approx(fresh, rel=0, abs=1e-8)
 
 
 def test_sums_are_refreshed_after_so_many_moves(

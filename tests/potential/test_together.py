@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.calculators.lj import LennardJones
 
 from alh2.core.errors import BadInputError
+from alh2.gcmc.errors import InterruptedRunError
 from alh2.gcmc.molecule import RigidMolecule
 from alh2.gcmc.settings import GcmcSettings
 from alh2.gcmc.simulation import simulate
@@ -91,6 +92,26 @@ def test_one_failure_ends_all_and_is_the_one_told(host: Atoms, random_model: Cal
     crowded = Point(300.0, 1e7, seed=1, n_initial=0, settings=SETTINGS)
     with pytest.raises(BadInputError, match="train with sel of at least"):
         simulate_together(host, H2, potential, points=[*far, crowded], n_moves=100_000)
+
+
+def test_a_job_that_was_asked_to_stop_lets_the_others_finish(host: Atoms, random_model: Callable[..., Path]) -> None:
+    potential = IncrementalPotential(random_model(), threads=1)
+    finished: list[int] = []
+
+    def job(stops: bool) -> Callable[[Potential], None]:
+        def work(own: Potential) -> None:
+            session = own.start(host, ("H", "H"), np.empty((0, 2, 3)))
+            for k in range(2 if stops else 6):
+                session.trial(None, np.array([[3.0, 3.0, 3.0 + 0.1 * k], [3.0, 3.0, 3.74 + 0.1 * k]]))
+            if stops:
+                raise InterruptedRunError(2, 6)
+            finished.append(1)
+
+        return work
+
+    with pytest.raises(InterruptedRunError, match="after 2 of 6 moves"):
+        run_together(potential, [job(True), job(False), job(False)])
+    assert finished == [1, 1]
 
 
 def test_another_framework_is_refused(host: Atoms, random_model: Callable[..., Path]) -> None:
