@@ -4,7 +4,8 @@
 
 A trial is one attempted insertion, deletion, translation or rotation (30 : 30 : 20 : 20) of rigid H2 at 77 K and
 0.15 bar, started from the same molecules, with no wall beyond which trials are rejected unseen. Rounds interleave all
-ways; ratios are medians over the rounds. The last line printed is JSON.
+ways; ratios are medians over the rounds. `cpu_ratio_*` compares processor time, which other work on the machine
+disturbs less. The last line printed is JSON.
 """
 
 from __future__ import annotations
@@ -58,15 +59,15 @@ QUICK = Size(rounds=1, lammps=30, generic=10, one=300, many=60, growth=60)
 
 
 class Clock:
-    """Progress callback that keeps when it was called first and last."""
+    """Progress callback that keeps when it was called first and last: wall time, processor time, trials done."""
 
     def __init__(self) -> None:
-        self.first: tuple[float, int] | None = None
-        self.last = (0.0, 0)
+        self.first: tuple[float, float, int] | None = None
+        self.last = (0.0, 0.0, 0)
 
     def __call__(self, done: int, total: int, n_molecules: int) -> None:
         """Note the time."""
-        self.last = (time.perf_counter(), done)
+        self.last = (time.perf_counter(), time.process_time(), done)
         self.first = self.first or self.last
 
 
@@ -85,30 +86,37 @@ def settings(case: Case, clock: Clock) -> GcmcSettings:
     )
 
 
-def one_walker_rate(case: Case, potential: Any, molecule: RigidMolecule, n: int, seed: int) -> tuple[float, float]:
-    """(trials per second, mean number of molecules) of one walker."""
+Rates = tuple[float, float, float]
+"""Trials per second, trials per processor second, mean number of molecules."""
+
+
+def rates(clocks: list[Clock], n_mean: float) -> Rates:
+    """Between the first call of any clock and the last of any."""
+    firsts = [clock.first for clock in clocks if clock.first is not None]
+    trials = sum(clock.last[2] for clock in clocks) - sum(done for _, _, done in firsts)
+    wall, used = (max(c.last[k] for c in clocks) - min(f[k] for f in firsts) for k in (0, 1))
+    return trials / wall, trials / used, n_mean
+
+
+def one_walker_rate(case: Case, potential: Any, molecule: RigidMolecule, n: int, seed: int) -> Rates:
+    """Of one walker."""
     clock = Clock()
     conditions = {"temperature_k": TEMPERATURE_K, "fugacity_bar": PRESSURE_BAR}
     result = simulate(
         case.framework, molecule, potential, n_moves=n, seed=seed, settings=settings(case, clock), **conditions
     )
-    assert clock.first is not None
-    rate = (clock.last[1] - clock.first[1]) / (clock.last[0] - clock.first[0])
-    return rate, float(result.n_adsorbed.mean())
+    return rates([clock], float(result.n_adsorbed.mean()))
 
 
-def many_walkers_rate(case: Case, potential: Any, molecule: RigidMolecule, n: int, seed: int) -> tuple[float, float]:
-    """The same of N_WALKERS together."""
+def many_walkers_rate(case: Case, potential: Any, molecule: RigidMolecule, n: int, seed: int) -> Rates:
+    """Of N_WALKERS together."""
     clocks = [Clock() for _ in range(N_WALKERS)]
     points = [
         Point(TEMPERATURE_K, PRESSURE_BAR, seed=seed + k, settings=settings(case, clock))
         for k, clock in enumerate(clocks)
     ]
     results = simulate_together(case.framework, molecule, potential, points=points, n_moves=n)
-    firsts = [clock.first for clock in clocks if clock.first is not None]
-    trials = sum(clock.last[1] for clock in clocks) - sum(done for _, done in firsts)
-    spent = max(clock.last[0] for clock in clocks) - min(at for at, _ in firsts)
-    return trials / spent, float(np.mean([result.n_adsorbed.mean() for result in results]))
+    return rates(clocks, float(np.mean([result.n_adsorbed.mean() for result in results])))
 
 
 def gemm_rate() -> float:
@@ -201,8 +209,8 @@ def only_generic(options: argparse.Namespace) -> None:
 def lammps_threads(folder: Path, values: dict[str, object]) -> int:
     """The number of threads with which LAMMPS is fastest here."""
     counts = sorted({1, os.cpu_count() or 1})
-    rates = {n: lammps_rate(folder, values, threads=n)[0] for n in counts}
-    return max(rates, key=lambda n: rates[n])
+    found = {n: lammps_rate(folder, values, threads=n)[0] for n in counts}
+    return max(found, key=lambda n: found[n])
 
 
 def measure(case: Case, size: Size, cache: Path) -> dict[str, Any]:
@@ -226,14 +234,16 @@ def measure(case: Case, size: Size, cache: Path) -> dict[str, Any]:
     many_walkers_rate(case, potential, molecule, 100, 1)
     table: dict[str, list[float]] = {name: [] for name in ("lammps", "generic", "one", "many", "gemm")}
     numbers: dict[str, list[float]] = {name: [] for name in ("lammps", "one", "many")}
+    per_cpu: dict[str, list[float]] = {name: [] for name in ("lammps", "one", "many")}
     for turn in range(size.rounds):
-        for name, (rate, n_mean) in (
+        for name, (rate, cpu_rate, n_mean) in (
             ("lammps", lammps_rate(folder, {**values, "seed": 4711 + turn}, threads=threads)),
             ("one", one_walker_rate(case, potential, molecule, size.one, 10 + turn)),
             ("many", many_walkers_rate(case, potential, molecule, size.many, 100 * (turn + 1))),
         ):
             table[name].append(rate)
             numbers[name].append(n_mean)
+            per_cpu[name].append(cpu_rate)
         table["gemm"].append(gemm_rate())
         table["generic"].append(generic_rate(case, size.generic))
         print(f"round {turn + 1}: " + ", ".join(f"{name} {values[-1]:.4g}/s" for name, values in table.items()))
@@ -241,8 +251,8 @@ def measure(case: Case, size: Size, cache: Path) -> dict[str, Any]:
     seconds, affected, overlaps = random_trials(case, potential, size.growth)
     floor_s = affected * flops_per_atom(potential) / statistics.median(table["gemm"])
 
-    def ratio(name: str) -> float:
-        return statistics.median(a / b for a, b in zip(table[name], table["lammps"], strict=True))
+    def ratio(name: str, of: dict[str, list[float]] = table) -> float:
+        return statistics.median(a / b for a, b in zip(of[name], of["lammps"], strict=True))
 
     print("molecules on average: " + ", ".join(f"{name} {statistics.mean(n):.1f}" for name, n in numbers.items()))
     return {
@@ -251,6 +261,8 @@ def measure(case: Case, size: Size, cache: Path) -> dict[str, Any]:
         "ratio_one_walker_without_overlaps": ratio("one") * (1.0 - overlaps),
         "ratio_16_walkers_without_overlaps": ratio("many") * (1.0 - overlaps),
         "ratio_generic": ratio("generic"),
+        "cpu_ratio_one_walker": ratio("one", per_cpu),
+        "cpu_ratio_16_walkers": ratio("many", per_cpu),
         **{f"{name}_trials_per_s": statistics.median(table[name]) for name in ("lammps", "generic", "one", "many")},
         "lammps_threads": threads,
         "overlap_fraction": overlaps,

@@ -55,8 +55,11 @@ def write_case(case: Case, type_map: tuple[str, ...], folder: Path) -> None:
     )
 
 
-def lammps_rate(folder: Path, values: dict[str, object], *, threads: int) -> tuple[float, float]:
-    """(trials per second, molecules at the end): attempted moves over the time LAMMPS spends in the fix."""
+def lammps_rate(folder: Path, values: dict[str, object], *, threads: int) -> tuple[float, float, float]:
+    """Trials per second and per processor second, molecules at the end.
+
+    Attempted moves over the time LAMMPS spends in the fix, and over its share of processor use in that time.
+    """
     (folder / "in.gcmc").write_text(INPUT.format(**values))
     environment = {
         **quiet_environment(),
@@ -74,5 +77,7 @@ def lammps_rate(folder: Path, values: dict[str, object], *, threads: int) -> tup
     last = [line.split() for line in done.stdout.splitlines() if re.match(r"^\s+1\s+\d+\s", line)][-1]
     translations, _, insertions, _, deletions, _, rotations, _ = (float(x) for x in last[2:10])
     trials = translations + insertions + deletions + rotations
-    assert spent is not None
-    return trials / float(spent.group(1)), (int(last[1]) - int(values["n_host"])) / 2  # type: ignore[call-overload]
+    use = re.search(r"^([\d.]+)% CPU use", done.stdout, re.MULTILINE)
+    assert spent is not None and use is not None
+    rate = trials / float(spent.group(1))
+    return rate, rate / (0.01 * float(use.group(1))), 0.5 * (int(last[1]) - int(str(values["n_host"])))

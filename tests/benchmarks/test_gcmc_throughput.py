@@ -19,7 +19,15 @@ KEYS = {
     *("ratio_one_walker", "ratio_16_walkers", "ratio_one_walker_without_overlaps", "ratio_16_walkers_without_overlaps"),
     *("ratio_generic", "lammps_trials_per_s", "generic_trials_per_s", "one_trials_per_s", "many_trials_per_s"),
     *("floor_fraction", "floor_fraction_one_walker", "floor_ms_per_trial", "mflop_per_trial", "gemm_gflops"),
-    *("peak_memory_mb", "overlap_fraction", "affected_atoms", "n_atoms", "lammps_threads"),
+    *(
+        "cpu_ratio_one_walker",
+        "cpu_ratio_16_walkers",
+        "peak_memory_mb",
+        "overlap_fraction",
+        "affected_atoms",
+        "n_atoms",
+        "lammps_threads",
+    ),
 }
 
 
