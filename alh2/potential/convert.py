@@ -16,7 +16,7 @@ from alh2.potential.conversion import shift_file
 from alh2.potential.deeppot import check_model_file
 from alh2.potential.libraries import quiet_environment
 
-CONVERT_TIMEOUT_S = 300.0
+CONVERT_TIMEOUT_S = 1200.0
 
 
 def cache_path(model_file: Path) -> Path:
