@@ -71,7 +71,7 @@ def campaign(
     kit = vasp_kit_in(root / "vasp")
     config = kit.configure(node, faults=FAULTS, fraction=0.2, stubborn=0.5, seed=4)
     content = copy.deepcopy(json.loads(inputs.param.read_text()))
-    del content["fp_params"], content["alh2"]["production"]
+    del content["fp_params"], content["alh2"]["production"], content["alh2"]["interaction"]
     content.update(fp_style="vasp", **kit.keys(TYPES))
     content["alh2"]["converge"] |= {"insertion_rmse_ev": 1e6}
     inputs.write_param(content)
