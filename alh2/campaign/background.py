@@ -129,7 +129,7 @@ class Successor:
     def submit(self) -> None:
         """Submit it; without effect where the driver is no job."""
         if self._script:
-            self._job_id = _sbatch(Path(self._script), "--dependency=singleton", "--begin=now+30")
+            self._job_id = _sbatch(Path(self._script), "--dependency=singleton", "--begin=now+15")
 
     def cancel(self) -> None:
         """The campaign is over or was stopped: no next job."""

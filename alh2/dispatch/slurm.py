@@ -96,6 +96,8 @@ class SlurmScheduler:
         return parse_queue(self._call(QUEUE_COMMAND))
 
     def _see(self, job: Any, entry: QueueEntry | None) -> Seen:
+        if entry is None and (known := recorded_id(self._context, job)):
+            entry = self._shown(known, self._names[job.job_hash])
         if entry is not None:
             job.register_job_id(entry.job_id)
             if entry.alive:
@@ -111,6 +113,19 @@ class SlurmScheduler:
             ending = "out-of-memory"
         memory = entry.memory_mb if entry else None
         return Seen("ended", job_id, ending, f"Slurm says {state or 'nothing'}", memory)
+
+    def _shown(self, job_id: str, name: str) -> QueueEntry | None:
+        """The job as the controller itself knows it: some sites answer squeue from a copy that lags behind."""
+        try:
+            text = self._call(f"scontrol -o show job {job_id}")
+        except TransientError as error:
+            if "Invalid job id" in str(error):
+                return None
+            raise
+        fields = dict(re.findall(r"(\w+)=(\S+)", text))
+        if fields.get("JobName") != name:
+            return None
+        return QueueEntry(job_id, name, fields.get("JobState", ""), fields.get("Reason", ""), None)
 
     def _remembered(self, job_id: str) -> str:
         """State of a job that has left the queue, from the accounting where the site has one; "" without."""

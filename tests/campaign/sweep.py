@@ -1,7 +1,7 @@
 """Drives a campaign that dies at every place of ``alh2.core.faults``, and starts it again after each death.
 
-``python sweep.py PARAM MACHINE WORKDIR LAST_STAGE``: one process that forks each driver, so that libraries are loaded
-once. Prints the number of deaths; ends when a driver gets past LAST_STAGE ("done" for the whole campaign).
+``python sweep.py PARAM MACHINE WORKDIR STAGE``: one process that forks each driver, so that libraries are loaded once.
+Prints the number of deaths; ends when a driver comes to STAGE ("done" for the whole campaign).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def drive(param: Path, machine: Path, workdir: Path, last: str) -> None:
     """One driver; ends the process."""
 
     def end_after(state: CampaignState) -> None:
-        if state.stage not in ("bootstrap", last) and last != "done":
+        if state.stage == last != "done":
             os._exit(0)
 
     try:

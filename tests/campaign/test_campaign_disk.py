@@ -76,27 +76,24 @@ def test_read_only_directory_is_one_line(few_labels: Any, small_disk: Path) -> N
     assert line.startswith("alh2: ") and "Read-only file system" in line
 
 
-def test_deleted_task_folder_is_made_again(few_labels: Any, tmp_path: Path) -> None:
+def test_deleted_folders_are_made_again_and_a_clock_that_jumps_holds_nothing_up(
+    few_labels: Any, tmp_path: Path
+) -> None:
+    """Everything of an earlier driver seems to come from next year, its lock included; state and dataset are gone."""
     workdir = tmp_path / "run"
     assert reached_training(run(few_labels, workdir))
     before = {str(p.relative_to(workdir)): p.read_bytes() for p in (workdir / "dataset").rglob("*") if p.is_file()}
-    shutil.rmtree(next((workdir / "init" / "02.fp").glob("task.001.*")))
+    deleted = next((workdir / "init" / "02.fp").glob("task.001.*"))
+    shutil.rmtree(deleted)
     shutil.rmtree(workdir / "dataset")
     (workdir / "state.json").unlink()
-    assert reached_training(run(few_labels, workdir))
-    after = {str(p.relative_to(workdir)): p.read_bytes() for p in (workdir / "dataset").rglob("*") if p.is_file()}
-    assert after == before
-
-
-def test_clock_that_jumps_holds_nothing_up(few_labels: Any, tmp_path: Path) -> None:
-    """Everything of an earlier driver seems to come from next year, its lock included."""
-    workdir = tmp_path / "run"
-    assert reached_training(run(few_labels, workdir))
     future = time.time() + 365 * 86400.0
     for path in workdir.rglob("*"):
         os.utime(path, (future, future), follow_symlinks=False)
     owner = {"host": os.uname().nodename, "pid": 1, "heartbeat": future}
     (workdir / "driver.lock").write_text(json.dumps(owner))
-    ended = run(few_labels, workdir)
-    assert reached_training(ended)
+    assert reached_training(run(few_labels, workdir))
+    after = {str(p.relative_to(workdir)): p.read_bytes() for p in (workdir / "dataset").rglob("*") if p.is_file()}
+    assert after == before
     assert all(log.read_text().count("start") == 1 for log in (workdir / "init").glob("**/runs.log"))
+    assert (deleted / "runs.log").exists()

@@ -61,6 +61,7 @@ def inputs_at(base_inputs: Any, folder: Path, *, hungry: bool, whole: bool) -> A
     shutil.copytree(base_inputs.folder, folder)
     inputs = type(base_inputs)(folder)
     param = json.loads(inputs.param.read_text())
+    param["alh2"]["dataset"]["aimd"][0]["files"] = [str(base_inputs.folder / "aimd.extxyz")]  # its path is recorded
     param["alh2"]["failures"] = {name: {"job_wait_s": 1.0} for name in ("train", "model_devi", "gcmc", "fp")}
     inputs.write_param(param)
     slurm_machine(inputs, hungry=hungry)

@@ -20,6 +20,7 @@ import pytest
 from alh2.config.model import StageMachine, TaskPolicy
 from alh2.core.errors import NeedsPersonError
 from alh2.dispatch import Progress, Task, run_tasks
+from alh2.dispatch import slurm as slurm_module
 
 pytestmark = pytest.mark.slurm
 
@@ -265,6 +266,15 @@ def test_a_controller_that_is_gone_is_waited_for(tmp_path, machine, make_task, s
     assert [o.status for o in outcomes] == ["done", "done"]
     assert any("has not answered" in progress.trouble for progress in seen)
     assert "was lost" not in log_of(tmp_path)
+
+
+def test_a_queue_that_lags_behind_starts_nothing_twice(tmp_path, machine, make_task, slurm, monkeypatch) -> None:
+    """Sites that answer squeue from a copy do not show a job that was just submitted."""
+    monkeypatch.setattr(slurm_module, "QUEUE_COMMAND", "true")
+    tasks = [make_task(i, "echo x >> ../ran; sleep 2; cp in out") for i in range(2)]
+    outcomes = run_tasks(tasks, machine=machine, base_dir=tmp_path, name="q")
+    assert [o.status for o in outcomes] == ["done", "done"]
+    assert n_ran(tmp_path) == len(wait_for(lambda: jobs if len(jobs := slurm.finished(tmp_path)) == 2 else None)) == 2
 
 
 def test_what_slurm_refuses_is_for_a_person(tmp_path, machine, make_task, slurm) -> None:
