@@ -13,7 +13,7 @@ from pathlib import Path
 
 from alh2.campaign import loop
 from alh2.campaign.open import open_campaign
-from alh2.campaign.state import CampaignState
+from alh2.campaign.state import CampaignState, load_state
 from alh2.core.errors import NeedsPersonError
 from alh2.core.quiet import import_dpgen_arginfo
 
@@ -29,6 +29,9 @@ def drive(param: Path, machine: Path, workdir: Path, last: str) -> None:
 
     try:
         campaign = open_campaign(param, machine, workdir)
+        before = load_state(campaign.paths.state)
+        if before is not None:
+            end_after(before)
         with campaign.lock:
             loop.run(campaign, after_stage=end_after)
     except NeedsPersonError as error:
