@@ -25,7 +25,7 @@ BETA = beta_per_ev(T)
 EDGE = 3.0
 BOX = Atoms(cell=[3 * EDGE, EDGE, EDGE], pbc=True)
 ROTOR = RigidMolecule(("O", "H"), np.array([[0.0, 0.0, -0.5], [0.0, 0.0, 0.5]]))
-Z = 0.05
+Z = 0.015
 """βf per Å³."""
 PLACES = np.array([[-0.2, 0.9], [0.6, -0.7], [0.1, 0.3]])
 """Energy (kT) in each of three slabs, pointing down and up."""
@@ -153,10 +153,13 @@ def test_states_and_fluxes(case):
                 fluxes[index][before, after] += 1
                 before = after
         visited[step] = before
-    for number, exact in enumerate(EXACT):
-        share = mean_and_error((visited == number).astype(float))
-        assert share.standard_error < 0.15 * exact + 0.001, "too noisy to test anything"
-        assert abs(share.mean - exact) < 4.5 * share.standard_error, STATES[number]
+    groups = [[number] for number in range(27) if EXACT[number] > 0.005]
+    groups.append([number for number in range(27) if EXACT[number] <= 0.005])
+    assert len(groups) > 10
+    for group in groups:
+        exact, share = EXACT[group].sum(), mean_and_error(np.isin(visited, group).astype(float))
+        assert share.standard_error < 0.3 * exact, "too noisy to test anything"
+        assert abs(share.mean - exact) < 4.5 * share.standard_error, [STATES[number] for number in group]
     exchange = fluxes.pop(0) + fluxes.pop(1)
     for flux in (exchange, *fluxes.values()):
         both = flux + flux.T
