@@ -186,4 +186,4 @@ def test_retrying_while_the_fault_lasts_keeps_the_frames_in_quarantine(
     assert again.code == 1 and entry.task in again.err
     assert (run / entry.task / "standin.log").read_text().count("\n") == lines + 3
     assert len(read_quarantine(run / "quarantine.jsonl")) == len(read_quarantine(campaign.workdir / "quarantine.jsonl"))
-    assert os.listdir(run / "dataset") == os.listdir(campaign.workdir / "dataset")
+    assert sorted(os.listdir(run / "dataset")) == sorted(os.listdir(campaign.workdir / "dataset"))
