@@ -106,6 +106,7 @@ def test_a_driver_that_cannot_start_says_why(slow_labels: Any, workdir: Path, al
 
 
 @pytest.mark.slurm
+@pytest.mark.slow
 def test_driver_as_a_job_follows_itself_and_stops_for_good(
     slow_labels: Any, workdir: Path, alh2: Any, slurm: Any
 ) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 EXHAUSTIVE = os.environ.get("ALH2_EXHAUSTIVE") == "1"
 
 
@@ -67,7 +69,6 @@ def test_first_labels_with_a_death_at_every_place(inputs: Any, param_content: An
     assert nothing_ran_twice(tmp_path / "run") == nothing_ran_twice(tmp_path / "undisturbed") > 3
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not EXHAUSTIVE, reason="hundreds of deaths; ask for it with ALH2_EXHAUSTIVE=1")
 def test_whole_campaign_with_a_death_at_every_place(base_inputs: Any, finished: Any, tmp_path: Path) -> None:
     listed = tmp_path / "places"

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ALH2 = str(Path(sys.executable).parent / "alh2")
 QUIET = {"frames_per_loading": 1, "loadings": [0, 1], "gas_frames": 1, "gas_pair_frames": 1, "label_bare_hosts": False}
 

@@ -232,6 +232,7 @@ def test_preemption_is_not_held_against_the_task(tmp_path, machine, make_task, s
     assert "had to make way for another one; Slurm says PREEMPTED" in log_of(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_job_at_its_time_limit_goes_on_with_the_rest(tmp_path, machine, make_task, slurm) -> None:
     """The limit of the queue ends a group of tasks half way; what is done stays done."""
     grouped = replace(machine, resources=resources(group_size=2), policy=replace(POLICY, job_retry_count=1))
@@ -253,6 +254,7 @@ def test_a_job_at_its_time_limit_goes_on_with_the_rest(tmp_path, machine, make_t
     assert (tmp_path / "ran").read_text().split().count("a") == 1
 
 
+@pytest.mark.slow
 def test_a_controller_that_is_gone_is_waited_for(tmp_path, machine, make_task, slurm) -> None:
     tasks = [make_task(i, "sleep 1; cp in out") for i in range(2)]
     slurm.control("stop", "slurmctld")
