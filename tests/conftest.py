@@ -130,14 +130,14 @@ def trained_committee(
     tmp_path_factory: pytest.TempPathFactory, loaded_frames: list[LabelledFrame], empty_frames: list[LabelledFrame]
 ) -> TrainedCommittee:
     """Two models trained for 120 steps by ``dp``, frozen, compressed, the first converted to ``.dp``."""
-    from alh2.train.committee import TrainingPlan, train_committees
+    from alh2.train.committee import MemberData, TrainingPlan, train_committees
 
     train_dir = tmp_path_factory.mktemp("campaign") / "iter.000000" / "00.train"
     data = (
         write_deepmd(train_dir / "data.total" / "node.06", loaded_frames),
         write_deepmd(train_dir / "data.total" / "node.00", empty_frames),
     )
-    plan = TrainingPlan(train_dir, 0, (committee_config(),), (data,), (None,), None, TYPE_MAP, 7)
+    plan = TrainingPlan(train_dir, 0, (committee_config(),), ((MemberData(data),) * 2,), None, TYPE_MAP, 7)
     return TrainedCommittee(plan, tuple(train_committees(plan, machine("dp"))))
 
 

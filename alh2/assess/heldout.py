@@ -1,4 +1,8 @@
-"""Held-out insertions: E(N+1) - E(N) - E(H2 gas) for molecules of sampled frames, labelled but never trained on."""
+"""Held-out insertions: E(N+1) - E(N) - E(H2 gas) for molecules of sampled frames.
+
+They judge the models of the iteration that drew them, which never saw them; later iterations draw new ones and train on
+these.
+"""
 
 from __future__ import annotations
 

@@ -135,9 +135,8 @@ def _evaluation(campaign: Campaign, iteration: int, committee: CommitteeConfig) 
     save_frames(work_dir / "frames.npz", [f.frame for f in valid] + frames_of(insertions))
     committee_members = campaign.members(committee, iteration)
     graphs = [os.path.relpath(m.graph, work_dir) for m in committee_members]
-    under = committee_members[0].pair_baseline
-    pairs = [os.path.relpath(under, work_dir)] if under.exists() else []
-    option = f"--pair-baseline {pairs[0]} " if pairs else ""
+    pairs = [os.path.relpath(m.pair_baseline, work_dir) for m in committee_members if m.pair_baseline.exists()]
+    option = f"--pair-baselines {' '.join(pairs)} " if pairs else ""
     task = Task(
         work_dir=work_dir,
         command=f"{campaign.machine.gcmc.command} -m alh2.potential.evaluate --models {' '.join(graphs)} "

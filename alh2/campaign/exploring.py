@@ -53,9 +53,12 @@ def link_models(campaign: Campaign, iteration: int, directory: Path) -> GcmcMode
     }
     first = campaign.members(engine, iteration)[0]
     graphs[f"engine.{engine.target}.dp"] = first.engine
-    under = f"engine.{engine.target}.pair_baseline.json"
-    if first.pair_baseline.exists():
-        graphs[under] = first.pair_baseline
+    under = {
+        f"pair_baseline.{m.index:03d}.json": m.pair_baseline
+        for m in campaign.members(engine, iteration)
+        if m.pair_baseline.exists()
+    }
+    graphs.update(under)
     for name, target in graphs.items():
         link = directory / name
         temporary = directory / f".{name}.tmp"
@@ -67,7 +70,7 @@ def link_models(campaign: Campaign, iteration: int, directory: Path) -> GcmcMode
         engine=directory / f"engine.{engine.target}.dp",
         force=tuple(directory / m.graph.name for m in campaign.members(force, iteration)),
         insertion=tuple(directory / m.graph.name for m in campaign.members(interaction or force, iteration)),
-        pair_baseline=directory / under if under in graphs else None,
+        pair_baselines=tuple(directory / name for name in under),
     )
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from alh2.campaign.context import Campaign
+from alh2.config.model import CommitteeConfig
+from alh2.core.frames import LabelledFrame
 from alh2.dataset.checks import check_sel
 from alh2.dataset.export import export_systems
-from alh2.train.committee import TrainingPlan, train_committees
-from alh2.train.pair_fit import pair_baseline
+from alh2.train.committee import MemberData, TrainingPlan, train_committees
+from alh2.train.pair_fit import member_baseline
 
 
 def train(campaign: Campaign, iteration: int) -> None:
     """Export the training frames and train every committee; repeatable.
 
-    Frames that this or a later iteration found are left out, so that a repeat trains on the same data.
+    See :func:`usable_frames` for what they are trained on.
     """
     train_dir = campaign.paths.train(iteration)
     train_dir.mkdir(parents=True, exist_ok=True)
-    usable = [f for f in campaign.store.load("train") if f.frame.provenance.iteration < iteration]
+    usable = usable_frames(campaign, iteration)
     frames = [labelled.frame for labelled in usable]
     previous = campaign.paths.train(iteration - 1) if iteration > 0 else None
-    data, baselines = [], []
+    data = []
     for committee in campaign.param.committees:
         descriptor = committee.training_param["model"]["descriptor"]
         check_sel(
@@ -29,19 +33,52 @@ def train(campaign: Campaign, iteration: int) -> None:
             type_map=campaign.param.type_map,
             where=f"{campaign.param.source}: training sel of the {committee.target} committee",
         )
-        baseline = pair_baseline(committee, usable, iteration=iteration, previous_train_dir=previous)
-        learned = usable if baseline is None else [baseline.subtracted(f) for f in usable]
-        exported = train_dir / f"data.{committee.target}"
-        data.append(tuple(export_systems(learned, exported, target=committee.target, type_map=campaign.param.type_map)))
-        baselines.append(baseline)
+        data.append(_member_data(campaign, committee, usable, iteration=iteration, previous=previous))
     plan = TrainingPlan(
         train_dir=train_dir,
         iteration=iteration,
         committees=campaign.param.committees,
         data=tuple(data),
-        baselines=tuple(baselines),
         previous_train_dir=previous,
         type_map=campaign.param.type_map,
         root_seed=campaign.param.seed,
     )
     train_committees(plan, campaign.machine.train, on_progress=campaign.on_progress)
+
+
+def usable_frames(campaign: Campaign, iteration: int) -> list[LabelledFrame]:
+    """What `iteration` is trained on: training frames found before it, and the held-out insertions of older iterations.
+
+    Those have judged the models they were held out for; every iteration draws new ones. A repeat gets the same frames.
+    """
+    known = campaign.store.load("train")
+    known += [f for f in campaign.store.load("valid") if f.frame.provenance.source == "heldout"]
+    return [f for f in known if f.frame.provenance.iteration < iteration]
+
+
+def _member_data(
+    campaign: Campaign, committee: CommitteeConfig, usable: list[LabelledFrame], *, iteration: int,
+    previous: Path | None,
+) -> tuple[MemberData, ...]:  # fmt: skip
+    """Exported systems of each member: the same for all, or one folder each where members have their own baselines."""
+    train_dir, type_map = campaign.paths.train(iteration), campaign.param.type_map
+    relevant = usable if committee.target == "total" else _with_guests(usable)
+    data = []
+    for member in campaign.members(committee, iteration):
+        baseline = member_baseline(
+            committee, relevant, member, iteration=iteration, previous_train_dir=previous,
+            root_seed=campaign.param.seed,
+        )  # fmt: skip
+        name = f"data.{committee.target}" + ("" if baseline is None else f".{member.index:03d}")
+        learned = relevant
+        if baseline is not None:
+            learned = [baseline.rest(f) for f in relevant if f.has_target(committee.target)]
+        systems = export_systems(learned, train_dir / name, target=committee.target, type_map=type_map)
+        data.append(MemberData(tuple(systems), baseline))
+    return tuple(data)
+
+
+def _with_guests(frames: list[LabelledFrame]) -> list[LabelledFrame]:
+    """Without the bare hosts that no frame puts guests on: their interaction energy is zero and teaches nothing."""
+    hosts = {f.frame.bare_host().digest for f in frames if f.frame.n_h2}
+    return [f for f in frames if f.frame.n_h2 or f.frame.digest in hosts]

@@ -31,22 +31,26 @@ def max_force_deviations(models: Sequence[Path], frames: Sequence[Frame]) -> np.
     return np.array([force_deviation(answer.frame_forces_ev_ang(i)) for i in range(len(frames))])
 
 
-def insertion_energies(models: Sequence[Path], frames: Sequence[Frame], molecules: Sequence[int]) -> np.ndarray:
+def insertion_energies(
+    models: Sequence[Path], frames: Sequence[Frame], molecules: Sequence[int], *, pair_baselines: Sequence[Path] = ()
+) -> np.ndarray:
     """E(N) - E(N-1) - E(gas) in eV, (n_models, n_frames), for guest `molecules[i]` of `frames[i]` (all N ≥ 1)."""
     less = [frame.without_molecule(k) for frame, k in zip(frames, molecules, strict=True)]
     gas = [gas_molecule(frame, k) for frame, k in zip(frames, molecules, strict=True)]
     n = len(frames)
-    energies = evaluate_committee(models, [*frames, *less, *gas]).energies_ev
+    energies = evaluate_committee(models, [*frames, *less, *gas], pair_baselines=pair_baselines).energies_ev
     return np.asarray(energies[:, :n] - energies[:, n : 2 * n] - energies[:, 2 * n :])
 
 
-def insertion_spreads(models: Sequence[Path], frames: Sequence[Frame]) -> np.ndarray:
+def insertion_spreads(
+    models: Sequence[Path], frames: Sequence[Frame], *, pair_baselines: Sequence[Path] = ()
+) -> np.ndarray:
     """Committee standard deviation (eV) of the insertion energy of the last guest, (n_frames,); NaN at N = 0."""
     spreads = np.full(len(frames), np.nan)
     loaded = [i for i, frame in enumerate(frames) if frame.n_h2]
     if len(models) < 2 or not loaded:
         return spreads
     chosen = [frames[i] for i in loaded]
-    energies = insertion_energies(models, chosen, [frame.n_h2 - 1 for frame in chosen])
+    energies = insertion_energies(models, chosen, [frame.n_h2 - 1 for frame in chosen], pair_baselines=pair_baselines)
     spreads[loaded] = energies.std(axis=0, ddof=1)
     return spreads

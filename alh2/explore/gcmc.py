@@ -42,13 +42,13 @@ class GcmcTask:
 class GcmcModels:
     """Models of an iteration: the one the engine runs with, and the committees asked about the samples.
 
-    pair_baseline : the pair potential that belongs to the engine's model, None where it has none
+    pair_baselines : the pair potentials under the insertion committee, whose first model is the engine's; () for none
     """
 
     engine: Path
     force: tuple[Path, ...]
     insertion: tuple[Path, ...]
-    pair_baseline: Path | None = None
+    pair_baselines: tuple[Path, ...] = ()
 
 
 def prepare_gcmc(
@@ -67,12 +67,12 @@ def prepare_gcmc(
     spec = replace(
         spec,
         engine_model=seen(models.engine),
-        pair_baseline=seen(models.pair_baseline) if models.pair_baseline else "",
+        pair_baselines=tuple(seen(path) for path in models.pair_baselines),
         force_models=tuple(seen(path) for path in models.force),
         insertion_models=tuple(seen(path) for path in models.insertion),
     )
     write_job(work_dir, spec, start)
-    read = (models.engine, *models.force, *models.insertion, *((models.pair_baseline,) if models.pair_baseline else ()))
+    read = (models.engine, *models.force, *models.insertion, *models.pair_baselines)
     files = dict.fromkeys(os.path.relpath(path, base_dir) for path in read)
     task = Task(
         work_dir=work_dir,

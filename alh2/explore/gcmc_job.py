@@ -30,8 +30,8 @@ class GcmcSpec:
     """One Monte Carlo run on a frozen host.
 
     ensemble : "grand-canonical", or "canonical" (fixed loading: held-out insertions)
-    engine_model : uncompressed model the engine runs with (relative to the task folder); pair_baseline : the pair
-        potential that belongs to it, "" for none
+    engine_model : uncompressed model the engine runs with (relative to the task folder)
+    pair_baselines : the pair potentials under the insertion committee, of which the first is the engine's; () for none
     force_models, insertion_models : committees evaluated on the samples; may be empty. All four are filled in when
         the task is prepared
     bond_length_ang : None: the model's own gas-phase minimum
@@ -51,7 +51,7 @@ class GcmcSpec:
     seed: int
     bond_length_ang: float | None = None
     engine_model: str = ""
-    pair_baseline: str = ""
+    pair_baselines: tuple[str, ...] = ()
     force_models: tuple[str, ...] = ()
     insertion_models: tuple[str, ...] = ()
 

@@ -31,7 +31,11 @@ def run(directory: Path) -> None:
         frames,
         steps,
         max_force_deviations([directory / name for name in spec.force_models], frames),
-        insertion_spreads([directory / name for name in spec.insertion_models], frames),
+        insertion_spreads(
+            [directory / name for name in spec.insertion_models],
+            frames,
+            pair_baselines=[directory / name for name in spec.pair_baselines[: len(spec.insertion_models)]],
+        ),
     )
     summary = _summary(result, described, time.monotonic() - started)
     write_answer(directory, summary, samples, result.n_adsorbed)
@@ -42,7 +46,7 @@ def _simulate(directory: Path, spec: GcmcSpec, start: Frame) -> tuple[GcmcResult
 
     from alh2.potential.load import load_potential
 
-    under = directory / spec.pair_baseline if spec.pair_baseline else None
+    under = directory / spec.pair_baselines[0] if spec.pair_baselines else None
     potential = load_potential(directory / spec.engine_model, pair_baseline=under)
     framework = Atoms(start.symbols[: start.n_host], start.positions_ang[: start.n_host], cell=start.cell_ang, pbc=True)
     guests = start.positions_ang[start.n_host :].reshape(-1, 2, 3)

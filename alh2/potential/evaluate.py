@@ -53,12 +53,17 @@ class CommitteeEvaluation:
 
 
 def evaluate_committee(
-    model_files: Sequence[Path], frames: Sequence[Frame], *, pair_baseline: Path | None = None
+    model_files: Sequence[Path], frames: Sequence[Frame], *, pair_baselines: Sequence[Path] = ()
 ) -> CommitteeEvaluation:
-    """Energies and forces of `frames` by each model, in this process, plus those of `pair_baseline` where given.
+    """Energies and forces of `frames` by each model, in this process.
 
-    Raises BadInputError as the evaluator does.
+    pair_baselines : the pair potential each model was trained on top of, where they have one; added back
+
+    Raises BadInputError as the evaluator does, and where models and baselines are not as many.
     """
+    if pair_baselines and len(pair_baselines) != len(model_files):
+        found = f"{len(pair_baselines)} for {len(model_files)} models"
+        raise BadInputError("pair baselines", expected="one for each model, or none", found=found)
     energies = np.empty((len(model_files), len(frames)))
     offsets = offsets_of(frames)
     forces = np.empty((len(model_files), int(offsets[-1]), 3))
@@ -66,12 +71,14 @@ def evaluate_committee(
         labels = DeepPotEvaluator(model_file).evaluate(frames)
         energies[m] = [label.energy_ev for label in labels]
         forces[m] = np.concatenate([np.empty((0, 3)), *(label.forces_ev_ang for label in labels)])
-    if pair_baseline is not None:
-        under = load_pair_baseline(pair_baseline)
+    for m, file in enumerate(pair_baselines):
+        under = load_pair_baseline(file)
+        energies[m] /= under.scale
+        forces[m] /= under.scale
         for i, frame in enumerate(frames):
             label = under.label(frame)
-            energies[:, i] += label.energy_ev
-            forces[:, offsets[i] : offsets[i + 1]] += label.forces_ev_ang
+            energies[m, i] += label.energy_ev
+            forces[m, offsets[i] : offsets[i + 1]] += label.forces_ev_ang
     return CommitteeEvaluation(energies, forces, offsets, tuple(frame.digest for frame in frames))
 
 
@@ -97,12 +104,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line of the worker; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m alh2.potential.evaluate", description=__doc__)
     parser.add_argument("--models", nargs="+", type=Path, required=True, help="DeePMD model files (.pb)")
-    parser.add_argument("--pair-baseline", type=Path, help="pair potential the models were trained on top of")
+    parser.add_argument(
+        "--pair-baselines", nargs="+", type=Path, default=[], help="pair potential under each of the models"
+    )
     parser.add_argument("--frames", type=Path, required=True, help="frames.npz written by save_frames")
     parser.add_argument("--output", type=Path, required=True, help="npz to write")
     options = parser.parse_args(arguments)
     try:
-        answer = evaluate_committee(options.models, load_frames(options.frames), pair_baseline=options.pair_baseline)
+        answer = evaluate_committee(options.models, load_frames(options.frames), pair_baselines=options.pair_baselines)
         save_evaluation(options.output, answer)
     except BadInputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,12 +1,16 @@
 """A pair potential of the guests that lies under an interaction model, subtracted from its labels and added back.
 
-E = sum_molecules v(d_HH) + sum_(guest atom, host atom) u_X(r) + sum_(guest atoms of different molecules) w(r),
+A guest is its two H atoms and its centre c. With k the kind of a host atom (`alh2.structure.site_kinds`),
+
+    E = sum_molecules v(d_HH) + sum_(H, host atom) u_k(r) + sum_(c, host atom) U_k(r)
+        + sum_(pairs of molecules) [ sum_HH w(r) + sum_Hc x(r) + y(r_cc) ],
 
 every term a uniform cubic B-spline (de Boor, *A Practical Guide to Splines*, 1978) that ends at the cutoff with
-value, slope and curvature zero (v does not end) and goes on in a straight line below its first knot. The steep parts
-of the interaction, short-range repulsion and the stiff bond, are nearly pairwise: a network that learns only the rest
-is more accurate where Monte Carlo goes, and repels where it saw no data. Host–host terms cancel in an interaction
-energy and are left out. Pairs are summed over all periodic images.
+value, slope and curvature zero (v does not end) and goes on in a straight line below its first knot. The centre gives
+the terms an angle, as the centre site of H2 models does. The steep parts of the interaction, short-range repulsion
+and the stiff bond, are nearly pairwise: networks that learn only the rest are more accurate where Monte Carlo goes,
+and repel where they saw no data. Host–host terms cancel in an interaction energy and are left out. Pairs are summed
+over all periodic images.
 """
 
 from __future__ import annotations
@@ -17,15 +21,15 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
+from alh2.core.atoms import to_atoms
 from alh2.core.errors import BadInputError
 from alh2.core.files import atomic_write_json, from_fields, read_json_as
 from alh2.core.frames import ATOMS_PER_H2, Frame, Label, LabelledFrame
+from alh2.structure.site_kinds import element_of, site_kinds
 from alh2.structure.topology import periodic_images
 
 ORDER = 4
-"""Coefficients that act on one interval of a cubic spline, and the number of them that are zero at the cutoff + 1."""
-GUEST = "guest"
-"""Name of the term between atoms of different molecules, beside the host's elements."""
+"""Coefficients that act on one interval of a cubic spline; one fewer are zero at the cutoff."""
 FILE_NAME = "pair_baseline.json"
 """In the folder a model was trained in: the baseline that belongs to it."""
 
@@ -37,11 +41,6 @@ class Spline:
     first_ang: float
     spacing_ang: float
     coefficients_ev: tuple[float, ...]
-
-    @property
-    def last_ang(self) -> float:
-        """Where the last interval ends, Å."""
-        return self.first_ang + (len(self.coefficients_ev) - ORDER + 1) * self.spacing_ang
 
 
 def basis(
@@ -67,14 +66,17 @@ def basis(
 class PairBaseline:
     """The fitted terms.
 
-    elements : names of the `pairs`: the host's elements, then GUEST; cutoff_ang : of all of them
-    pairs : one spline each, zero beyond the cutoff; bond : v(d)
+    kinds : of host atoms, the commonest of each element first; an unknown kind is taken for that one
+    cutoff_ang : of all pair terms; bond : v(d)
+    pairs : one spline each: H with every kind, H with H, c with every kind, c with H, c with c
+    scale : the networks were trained on `scale` times what these terms leave
     """
 
-    elements: tuple[str, ...]
+    kinds: tuple[str, ...]
     cutoff_ang: float
     pairs: tuple[Spline, ...]
     bond: Spline
+    scale: float
 
     def label(self, frame: Frame) -> Label:
         """Energy (eV) and forces (n_atoms, 3) (eV/Å) of `frame`; raises BadInputError for an unknown element."""
@@ -82,15 +84,43 @@ class PairBaseline:
         values = np.concatenate([s.coefficients_ev for s in (*self.pairs, self.bond)])
         return Label(float(terms.energy @ values), (terms.forces @ values).reshape(-1, 3), "pair baseline")
 
-    def subtracted(self, labelled: LabelledFrame) -> LabelledFrame:
-        """`labelled` with this energy and these forces taken off its label (the bare host has none)."""
-        own, label = self.label(labelled.frame), labelled.label
-        rest = Label(label.energy_ev - own.energy_ev, label.forces_ev_ang - own.forces_ev_ang, label.labeler)
-        return replace(labelled, label=rest)
+    def rest(self, labelled: LabelledFrame) -> LabelledFrame:
+        """`scale` times what these terms leave of the interaction label of `labelled`, with a host label of zero."""
+        own = self.label(labelled.frame)
+        energy = self.scale * (labelled.energy_ev("interaction") - own.energy_ev)
+        forces = self.scale * (labelled.forces_ev_ang("interaction") - own.forces_ev_ang)
+        nothing = Label(0.0, np.zeros((labelled.frame.n_host, 3)), labelled.label.labeler)
+        return replace(labelled, label=Label(energy, forces, labelled.label.labeler), host_label=nothing)
+
+    def numbers(self, host_kinds: list[str]) -> np.ndarray:
+        """Index into `kinds` of each host atom, (n,); raises BadInputError for an unknown element."""
+        index = {kind: i for i, kind in reversed(list(enumerate(self.kinds)))}
+        first = {element_of(kind): i for i, kind in reversed(list(enumerate(self.kinds)))}
+        for kind in host_kinds:
+            if kind not in index and element_of(kind) not in first:
+                raise BadInputError(
+                    "pair baseline",
+                    expected=f"a host of {' '.join(dict.fromkeys(map(element_of, self.kinds)))}",
+                    found=f"element {element_of(kind)}",
+                    action="use a model trained with it",
+                )
+        return np.array([index.get(k, first.get(element_of(k), 0)) for k in host_kinds], dtype=np.int64)
+
+    def table(self) -> np.ndarray:
+        """(2, n_kinds + 2): number of the pair term of (H or centre, host kind or H or centre)."""
+        n = len(self.kinds)
+        atom = [*range(n), n, 2 * n + 1]
+        centre = [*range(n + 1, 2 * n + 1), 2 * n + 1, 2 * n + 2]
+        return np.array([atom, centre], dtype=np.int64)
 
     def save(self, path: Path) -> None:
         """Write as JSON, in one step."""
         atomic_write_json(path, asdict(self))
+
+
+def n_pair_terms(n_kinds: int) -> int:
+    """Pair terms of a baseline with so many kinds of host atoms."""
+    return 2 * n_kinds + 3
 
 
 def baseline_beside(model_file: Path) -> Path | None:
@@ -102,16 +132,24 @@ def baseline_beside(model_file: Path) -> Path | None:
 def load_pair_baseline(path: Path) -> PairBaseline:
     """What `PairBaseline.save` wrote; raises BadInputError for a file of another kind."""
     read = read_json_as(path, PairBaseline)
-    named = [*zip(read.elements, read.pairs, strict=False), ("bond", read.bond)]
+    named = [*((f"pair {k}", spline) for k, spline in enumerate(read.pairs)), ("bond", read.bond)]
     *pairs, bond = (from_fields(content, Spline, where=f"{path}, {name}") for name, content in named)
     shapes = {(s.first_ang, s.spacing_ang, len(s.coefficients_ev)) for s in pairs}
-    if len(pairs) != len(read.elements) or len(shapes) != 1 or read.elements[-1:] != (GUEST,):
+    wanted = n_pair_terms(len(read.kinds))
+    if len(pairs) != wanted or len(shapes) != 1 or not read.scale > 0.0:
         raise BadInputError(
             str(path),
-            expected=f"one spline of the same knots for each element, '{GUEST}' last",
-            found=f"{len(pairs)} splines for {' '.join(read.elements)}",
+            expected=f"{wanted} splines of the same knots for {len(read.kinds)} kinds, and a positive scale",
+            found=f"{len(pairs)} splines of {len(shapes)} kinds of knots, scale {read.scale}",
         )
-    return PairBaseline(read.elements, read.cutoff_ang, tuple(pairs), bond)
+    return PairBaseline(read.kinds, read.cutoff_ang, tuple(pairs), bond, read.scale)
+
+
+def centres_ang(positions_ang: np.ndarray, cell_ang: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centres (n, 3) and bond vectors (n, 3), Å, of molecules (n, 2, 3) that may be split by the cell's faces."""
+    step = positions_ang[:, 1] - positions_ang[:, 0]
+    step = step - np.round(step @ np.linalg.inv(cell_ang)) @ cell_ang
+    return positions_ang[:, 0] + 0.5 * step, step
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,57 +165,67 @@ class Terms:
     @classmethod
     def of(cls, frame: Frame, shape: PairBaseline) -> Terms:
         """The terms of `frame` for the knots of `shape`."""
-        lengths = [len(s.coefficients_ev) for s in (*shape.pairs, shape.bond)]
-        terms = cls(np.zeros(sum(lengths)), np.zeros((3 * frame.n_atoms, sum(lengths))))
+        n_pair, n_bond = len(shape.pairs[0].coefficients_ev), len(shape.bond.coefficients_ev)
+        size = n_pair * len(shape.pairs) + n_bond
+        terms = cls(np.zeros(size), np.zeros((3 * frame.n_atoms, size)))
         if not frame.n_h2:
             return terms
-        i, j, kinds, vectors = _pairs(frame, shape)
-        spline = shape.pairs[0]
-        half = np.where(j >= frame.n_host, 0.5, 1.0)
-        terms._add(i, j, vectors, spline, column=kinds * lengths[0], factor=half)
         first = frame.n_host + ATOMS_PER_H2 * np.arange(frame.n_h2)
-        step = frame.positions_ang[first + 1] - frame.positions_ang[first]
-        step = step - np.round(step @ np.linalg.inv(frame.cell_ang)) @ frame.cell_ang
-        column = np.full(len(first), sum(lengths[:-1]))
-        terms._add(first, first + 1, step, shape.bond, column=column, factor=np.ones(len(first)))
+        molecules = frame.positions_ang[frame.n_host :].reshape(-1, ATOMS_PER_H2, 3)
+        centres, step = centres_ang(molecules, frame.cell_ang)
+        points = np.concatenate([frame.positions_ang, centres])
+        i, j, vectors = _near(points, frame, shape.cutoff_ang)
+        kinds = _point_kinds(frame, shape)
+        column = shape.table()[(i >= frame.n_atoms).astype(int), kinds[j]] * n_pair
+        pull = terms._add_energy(vectors, shape.pairs[0], column, np.where(j >= frame.n_host, 0.5, 1.0))
+        for point, sign in ((i, 1.0), (j, -1.0)):
+            is_centre = point >= frame.n_atoms
+            terms._add_force(point[~is_centre], sign, pull, ~is_centre)
+            for atom in range(ATOMS_PER_H2):
+                terms._add_force(first[point[is_centre] - frame.n_atoms] + atom, 0.5 * sign, pull, is_centre)
+        pull = terms._add_energy(step, shape.bond, np.full(len(first), size - n_bond), np.ones(len(first)))
+        everything = np.ones(len(first), dtype=bool)
+        terms._add_force(first, 1.0, pull, everything)
+        terms._add_force(first + 1, -1.0, pull, everything)
         return terms
 
-    def _add(
-        self, i: np.ndarray, j: np.ndarray, vectors: np.ndarray, spline: Spline, *, column: np.ndarray,
-        factor: np.ndarray,
-    ) -> None:  # fmt: skip
+    def _add_energy(
+        self, vectors: np.ndarray, spline: Spline, column: np.ndarray, factor: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Columns (n, 4) touched and gradient (n, 3, 4) along the vectors, 1/Å."""
         r = np.linalg.norm(vectors, axis=1)
         start, weights, slopes = basis(r, spline.first_ang, spline.spacing_ang, len(spline.coefficients_ev))
         columns = (column + start)[:, None] + np.arange(ORDER)
         np.add.at(self.energy, columns, weights * factor[:, None])
-        pull = (slopes * factor[:, None])[:, None, :] * (vectors / r[:, None])[:, :, None]
-        for atoms, sign in ((i, 1.0), (j, -1.0)):
-            rows = (3 * atoms)[:, None] + np.arange(3)
-            np.add.at(self.forces, (rows[:, :, None], columns[:, None, :]), sign * pull)
+        return columns, (slopes * factor[:, None])[:, None, :] * (vectors / r[:, None])[:, :, None]
+
+    def _add_force(self, atoms: np.ndarray, sign: float, pull: tuple[np.ndarray, np.ndarray], mask: np.ndarray) -> None:
+        columns, gradient = pull
+        rows = (3 * atoms)[:, None] + np.arange(3)
+        np.add.at(self.forces, (rows[:, :, None], columns[mask][:, None, :]), sign * gradient[mask])
 
 
-def _pairs(frame: Frame, shape: PairBaseline) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(guest atom i, other atom j, kind of pair, vector from i to j) within the cutoff, the bond left out.
+def _point_kinds(frame: Frame, shape: PairBaseline) -> np.ndarray:
+    """Host kinds, then n_kinds for guest atoms and n_kinds + 1 for centres."""
+    n = len(shape.kinds)
+    host = shape.numbers(site_kinds(to_atoms(frame.bare_host()))) if frame.n_host else np.zeros(0, dtype=np.int64)
+    return np.concatenate([host, np.full(ATOMS_PER_H2 * frame.n_h2, n), np.full(frame.n_h2, n + 1)])
 
-    Pairs of two guest atoms appear from both sides.
+
+def _near(points: np.ndarray, frame: Frame, cutoff_ang: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(guest point i, other point j, vector from i to j) within the cutoff, points of one molecule image left out.
+
+    Pairs of two guest points appear from both sides.
     """
-    kind_of = {name: k for k, name in enumerate(shape.elements)}
-    unknown = sorted(set(frame.symbols[: frame.n_host]) - set(kind_of))
-    if unknown:
-        raise BadInputError(
-            "pair baseline", expected=f"a host of {' '.join(shape.elements[:-1])}", found=f"element {unknown[0]}"
-        )
-    points, owner = periodic_images(frame.positions_ang, frame.cell_ang, shape.cutoff_ang, pbc=np.ones(3, bool))
-    guests = np.arange(frame.n_host, frame.n_atoms)
-    near = cKDTree(points).query_ball_point(points[guests], shape.cutoff_ang)
+    images, owner = periodic_images(points, frame.cell_ang, cutoff_ang, pbc=np.ones(3, bool))
+    guests = np.arange(frame.n_host, len(points))
+    near = cKDTree(images).query_ball_point(images[guests], cutoff_ang)
     i = np.repeat(guests, [len(n) for n in near])
     image = np.concatenate([np.array(n, dtype=np.int64) for n in near])
-    j, vectors = owner[image], points[image] - points[i]
-    molecule = np.where(np.arange(frame.n_atoms) < frame.n_host, -1, (np.arange(frame.n_atoms) - frame.n_host) // 2)
+    j, vectors = owner[image], images[image] - images[i]
+    numbers = np.arange(frame.n_h2)
+    molecule = np.concatenate([np.full(frame.n_host, -1), np.repeat(numbers, ATOMS_PER_H2), numbers])
     same = molecule[i] == molecule[j]
-    nearest = np.zeros(len(i), dtype=bool)
-    fractional = vectors[same] @ np.linalg.inv(frame.cell_ang)
-    nearest[same] = (np.abs(np.round(fractional)) < 0.5).all(axis=1)
-    keep = ~nearest
-    kinds = np.array([kind_of[s] for s in frame.symbols[: frame.n_host]] + [kind_of[GUEST]] * len(guests))
-    return i[keep], j[keep], kinds[j[keep]], vectors[keep]
+    own = np.zeros(len(i), dtype=bool)
+    own[same] = (np.abs(np.round(vectors[same] @ np.linalg.inv(frame.cell_ang))) < 0.5).all(axis=1)
+    return i[~own], j[~own], vectors[~own]

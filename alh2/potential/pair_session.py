@@ -10,9 +10,10 @@ from ase import Atoms
 
 from alh2.core.errors import BadInputError
 from alh2.potential.full_energy import changed_guests, checked_guests
-from alh2.potential.pair_baseline import GUEST, PairBaseline
+from alh2.potential.pair_baseline import PairBaseline, centres_ang
 from alh2.potential.protocol import EnergySession, Potential
 from alh2.potential.together import Seating, seating
+from alh2.structure.site_kinds import site_kinds
 from alh2.structure.topology import plane_spacings_ang
 
 H2 = ("H", "H")
@@ -36,11 +37,15 @@ def _spline(r: float, first: float, spacing: float, coefficients: np.ndarray) ->
 
 
 @numba.njit(cache=True)
-def _site_sum(
+def _point_sum(
     site: np.ndarray, others: np.ndarray, kinds: np.ndarray, cell: np.ndarray, inverse: np.ndarray, span: np.ndarray,
-    cutoff: float, first: float, spacing: float, pairs: np.ndarray, skip_nearest: bool,
+    knots: np.ndarray, terms: np.ndarray, skip_nearest: bool,
 ) -> float:  # fmt: skip
-    """Sum of pair terms between one site and all images of `others` within the cutoff."""
+    """Sum of pair terms between one point and all images of `others` within the cutoff.
+
+    knots : cutoff, first knot, spacing; terms : (n_kinds, n_coefficients) of this point with each kind
+    """
+    cutoff, first, spacing = knots[0], knots[1], knots[2]
     total = 0.0
     for j in range(len(others)):
         dx, dy, dz = others[j, 0] - site[0], others[j, 1] - site[1], others[j, 2] - site[2]
@@ -60,7 +65,7 @@ def _site_sum(
                     z = (fa + na) * cell[0, 2] + (fb + nb) * cell[1, 2] + (fc + nc) * cell[2, 2]
                     r2 = x * x + y * y + z * z
                     if r2 < cutoff * cutoff:
-                        total += _spline(math.sqrt(r2), first, spacing, pairs[kinds[j]])
+                        total += _spline(math.sqrt(r2), first, spacing, terms[kinds[j]])
     return total
 
 
@@ -68,83 +73,80 @@ class PairEnergy:
     """The baseline of one framework: energies of single molecules among others."""
 
     def __init__(self, baseline: PairBaseline, framework: Atoms) -> None:
-        symbols = framework.get_chemical_symbols()
-        kind_of = {name: k for k, name in enumerate(baseline.elements)}
-        unknown = sorted(set(symbols) - set(kind_of) | set(symbols) & {GUEST})
-        if unknown:
-            raise BadInputError(
-                "pair baseline",
-                expected=f"a framework of {' '.join(baseline.elements[:-1])}",
-                found=f"element {unknown[0]}",
-                action="use a model trained with it",
-            )
+        self._baseline = baseline
         self._cell = np.ascontiguousarray(framework.cell.array, dtype=np.float64)
         self._inverse = np.ascontiguousarray(np.linalg.inv(self._cell))
         ratio = baseline.cutoff_ang / plane_spacings_ang(self._cell)
         self._span = np.floor(ratio + 0.5).astype(np.int64)
-        self._host = np.ascontiguousarray(framework.positions, dtype=np.float64)
-        self._kinds = np.array([kind_of[s] for s in symbols], dtype=np.int64)
-        self._guest_kind = kind_of[GUEST]
+        self._host = np.ascontiguousarray(framework.positions, dtype=np.float64).reshape(-1, 3)
+        self._host_kinds = baseline.numbers(site_kinds(framework))
+        n = len(baseline.kinds)
+        self._own_kinds = np.array([n] * len(H2) + [n + 1], dtype=np.int64)
+        self._table = baseline.table()
         shape = baseline.pairs[0]
-        self._cutoff, self._first, self._spacing = baseline.cutoff_ang, shape.first_ang, shape.spacing_ang
+        self._knots = np.array([baseline.cutoff_ang, shape.first_ang, shape.spacing_ang])
         self._pairs = np.array([s.coefficients_ev for s in baseline.pairs])
-        self._bond = baseline.bond
         self._bond_values = np.array(baseline.bond.coefficients_ev)
 
-    def molecule_ev(self, sites_ang: np.ndarray, others_ang: np.ndarray) -> float:
-        """Energy (eV) that a molecule with `sites_ang` (2, 3) adds to the host and `others_ang` (n, 2, 3)."""
+    def points(self, sites_ang: np.ndarray) -> np.ndarray:
+        """Atoms and centre, (3, 3) Å, of a molecule with `sites_ang` (2, 3)."""
+        centre, _ = centres_ang(sites_ang[None], self._cell)
+        return np.concatenate([sites_ang, centre])
+
+    def molecule_ev(self, sites_ang: np.ndarray, others: np.ndarray) -> float:
+        """Energy (eV) that a molecule with `sites_ang` (2, 3) adds to the host and others, given as `points`."""
+        points = self.points(sites_ang)
+        flat = others.reshape(-1, 3)
+        kinds = np.tile(self._own_kinds, len(others))
         total = self.bond_ev(sites_ang)
-        points = others_ang.reshape(-1, 3)
-        kinds = np.full(len(points), self._guest_kind)
-        for k in range(len(sites_ang)):
-            total += self._sum(sites_ang[k], self._host, self._kinds)
-            total += self._sum(sites_ang[k], points, kinds)
-        if self._span.any():  # images of the molecule itself, seen once from each of its atoms
-            own = np.full(len(sites_ang), self._guest_kind)
-            for k in range(len(sites_ang)):
-                total += 0.5 * self._sum(sites_ang[k], sites_ang, own, skip_nearest=True)
+        for k, point in enumerate(points):
+            terms = self._pairs[self._table[int(k >= len(H2))]]
+            total += self._sum(point, self._host, self._host_kinds, terms)
+            total += self._sum(point, flat, kinds, terms)
+            if self._span.any():  # images of the molecule itself, seen once from each of its points
+                total += 0.5 * self._sum(point, points, self._own_kinds, terms, skip_nearest=True)
         return total
 
     def bond_ev(self, sites_ang: np.ndarray) -> float:
         """Energy (eV) of a molecule's own bond."""
-        length = float(np.linalg.norm(sites_ang[1] - sites_ang[0]))
-        return float(_spline(length, self._bond.first_ang, self._bond.spacing_ang, self._bond_values))
+        _, step = centres_ang(sites_ang[None], self._cell)
+        bond = self._baseline.bond
+        return float(_spline(float(np.linalg.norm(step)), bond.first_ang, bond.spacing_ang, self._bond_values))
 
-    def _sum(self, site: np.ndarray, others: np.ndarray, kinds: np.ndarray, *, skip_nearest: bool = False) -> float:
-        return float(
-            _site_sum(
-                site,
-                others,
-                kinds,
-                self._cell,
-                self._inverse,
-                self._span,
-                self._cutoff,
-                self._first,
-                self._spacing,
-                self._pairs,
-                skip_nearest,
-            )  # fmt: skip
-        )
+    def _sum(
+        self, point: np.ndarray, others: np.ndarray, kinds: np.ndarray, terms: np.ndarray, *, skip_nearest: bool = False
+    ) -> float:
+        place = (self._cell, self._inverse, self._span, self._knots)
+        return float(_point_sum(point, others, kinds, *place, terms, skip_nearest))
 
     def all_ev(self, guests_ang: np.ndarray) -> float:
         """Energy (eV) of all molecules (n, 2, 3), counted afresh."""
-        return sum((self.molecule_ev(guests_ang[k], guests_ang[:k]) for k in range(len(guests_ang))), 0.0)
+        points = np.array([self.points(guest) for guest in guests_ang]).reshape(-1, len(H2) + 1, 3)
+        return sum((self.molecule_ev(guests_ang[k], points[:k]) for k in range(len(guests_ang))), 0.0)
 
 
 class PairSession:
-    """`EnergySession` of a model's session plus the pair baseline."""
+    """`EnergySession` of a model's session, scaled back, plus the pair baseline."""
 
-    def __init__(self, inner: EnergySession, pairs: PairEnergy, guests_ang: np.ndarray) -> None:
-        self._inner, self._pairs = inner, pairs
+    def __init__(self, inner: EnergySession, pairs: PairEnergy, guests_ang: np.ndarray, scale: float) -> None:
+        self._inner, self._pairs, self._scale = inner, pairs, scale
         self._guests = checked_guests(guests_ang, len(H2))
-        self._energy = pairs.all_ev(self._guests)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self._energy = self._pairs.all_ev(self._guests)
+        self._points = np.array([self._pairs.points(g) for g in self._guests]).reshape(-1, len(H2) + 1, 3)
         self._change: tuple[int | None, np.ndarray | None, float] | None = None
 
     @property
     def energy_ev(self) -> float:
         """Energy of the current configuration, eV."""
-        return self._inner.energy_ev + self._energy
+        return self._inner.energy_ev / self._scale + self._energy
+
+    @property
+    def guests_ang(self) -> np.ndarray:
+        """Current guests (n_molecules, 2, 3), Å (a copy)."""
+        return self._guests.copy()
 
     def trial(self, remove: int | None, insert_ang: np.ndarray | None) -> float:
         """Energy change (eV) of a trial, see `EnergySession.trial`."""
@@ -152,14 +154,15 @@ class PairSession:
         change = self._inner.trial(remove, insert_ang)
         if not math.isfinite(change):
             return change
-        others = self._guests if remove is None else np.delete(self._guests, remove, axis=0)
+        others = self._points if remove is None else np.delete(self._points, remove, axis=0)
         own = 0.0
         if remove is not None:
             own -= self._pairs.molecule_ev(self._guests[remove], others)
         if insert_ang is not None:
-            own += self._pairs.molecule_ev(np.ascontiguousarray(insert_ang, dtype=np.float64), others)
+            insert_ang = np.array(insert_ang, dtype=np.float64)
+            own += self._pairs.molecule_ev(insert_ang, others)
         self._change = (remove, insert_ang, own)
-        return change + own
+        return change / self._scale + own
 
     def accept(self) -> None:
         """Make the last trial current; raises RuntimeError where there is none or its energy is not finite."""
@@ -168,14 +171,14 @@ class PairSession:
         self._inner.accept()
         remove, insert, own = self._change
         self._guests = changed_guests(self._guests, remove, insert)
+        self._points = changed_guests(self._points, remove, None if insert is None else self._pairs.points(insert))
         self._energy += own
         self._change = None
 
     def recompute_ev(self) -> float:
         """Fresh energy (eV) of model and pairs."""
-        self._energy = self._pairs.all_ev(self._guests)
-        self._change = None
-        return self._inner.recompute_ev() + self._energy
+        self._refresh()
+        return self._inner.recompute_ev() / self._scale + self._energy
 
 
 class PairBaselinePotential:
@@ -188,24 +191,24 @@ class PairBaselinePotential:
         """One line for logs and reports."""
         return self._described
 
+    def together(self, n: int) -> Seating | None:
+        """Potentials for `n` threads whose trials are evaluated together, where the model can do that."""
+        seats = seating(self._model, n)
+        return seats and seats.wrapped(lambda model: PairBaselinePotential(model, self._baseline, self._described))
+
     def start(self, framework: Atoms, molecule_symbols: tuple[str, ...], guests_ang: np.ndarray) -> PairSession:
         """Session on `framework`; raises BadInputError for another guest than H2 or an element it does not know."""
         _only_h2(molecule_symbols)
+        pairs = PairEnergy(self._baseline, framework)
         inner = self._model.start(framework, molecule_symbols, guests_ang)
-        return PairSession(inner, PairEnergy(self._baseline, framework), guests_ang)
+        return PairSession(inner, pairs, guests_ang, self._baseline.scale)
 
     def molecule_energy_ev(self, molecule_symbols: tuple[str, ...], sites_ang: np.ndarray) -> float:
         """Energy (eV) of one molecule alone."""
         _only_h2(molecule_symbols)
         alone = PairEnergy(self._baseline, Atoms(cell=np.eye(3) * 100.0, pbc=True))
-        return self._model.molecule_energy_ev(molecule_symbols, sites_ang) + alone.bond_ev(np.asarray(sites_ang))
-
-    def together(self, n: int) -> Seating | None:
-        """Potentials for `n` threads where the model can evaluate their trials together."""
-        seats = seating(self._model, n)
-        if seats is None:
-            return None
-        return seats.wrapped(lambda model: PairBaselinePotential(model, self._baseline, self._described))
+        energy = self._model.molecule_energy_ev(molecule_symbols, sites_ang) / self._baseline.scale
+        return energy + alone.bond_ev(np.asarray(sites_ang, dtype=np.float64))
 
 
 def _only_h2(symbols: tuple[str, ...]) -> None:

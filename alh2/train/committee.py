@@ -29,19 +29,29 @@ MODEL_FILES = ("frozen_model.pb", "lcurve.out")
 
 
 @dataclass(frozen=True)
+class MemberData:
+    """What one member is trained on.
+
+    systems : exported systems (absolute paths below the plan's `train_dir`)
+    baseline : pair potential that was taken off their labels, None where there is none
+    """
+
+    systems: tuple[Path, ...]
+    baseline: PairBaseline | None = None
+
+
+@dataclass(frozen=True)
 class TrainingPlan:
     """What one iteration trains.
 
-    data : exported systems per committee (absolute paths below `train_dir`)
-    baselines : pair potential that was taken off the labels of each committee, None where there is none
+    data : of each committee and member
     previous_train_dir : ``00.train`` of the iteration before, None at the first
     """
 
     train_dir: Path
     iteration: int
     committees: tuple[CommitteeConfig, ...]
-    data: tuple[tuple[Path, ...], ...]
-    baselines: tuple[PairBaseline | None, ...]
+    data: tuple[tuple[MemberData, ...], ...]
     previous_train_dir: Path | None
     type_map: tuple[str, ...]
     root_seed: int
@@ -60,23 +70,26 @@ def training_command(dp: str, *, reuse: bool, compress: bool, convert: bool) -> 
 
 def prepare_member(plan: TrainingPlan, number: int, member: Member, *, attempt: int, dp: str) -> Task:
     """Write the input of `member` of committee `number` and return its task; same arguments, same bytes."""
-    committee, data, baseline = plan.committees[number], plan.data[number], plan.baselines[number]
+    committee, data = plan.committees[number], plan.data[number][member.index]
     work_dir = member.work_dir
     work_dir.mkdir(parents=True, exist_ok=True)
     reuse = reuses(committee, plan.iteration, plan.previous_train_dir) and attempt == 0
     seed = seed_for(plan.root_seed, "train", plan.iteration, member.target, member.index, attempt)
-    systems = [os.path.relpath(path, work_dir) for path in data]
+    systems = [os.path.relpath(path, work_dir) for path in data.systems]
     content = deepmd_input(committee, systems, type_map=plan.type_map, seed=seed, reuse=reuse)
     atomic_write_json(work_dir / "input.json", content)
     inputs = ["input.json"]
-    if baseline is not None:
-        baseline.save(member.pair_baseline)
+    if data.baseline is not None:
+        data.baseline.save(member.pair_baseline)
         inputs.append(member.pair_baseline.name)
     if reuse:
         assert plan.previous_train_dir is not None
         inputs += _copy_checkpoint(Member(plan.previous_train_dir, member.target, member.index), work_dir)
     inputs += [
-        os.path.relpath(file, plan.train_dir) for path in data for file in sorted(path.rglob("*")) if file.is_file()
+        os.path.relpath(file, plan.train_dir)
+        for path in data.systems
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
     ]
     outputs = [*MODEL_FILES, *(f"model.ckpt{suffix}" for suffix in CHECKPOINT_SUFFIXES)]
     if committee.compress:

@@ -7,15 +7,20 @@ neighbouring coefficients that decides where the data say nothing, by going on i
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from alh2.config.model import CommitteeConfig
+from alh2.core.atoms import to_atoms
 from alh2.core.errors import BadInputError
 from alh2.core.frames import LabelledFrame
-from alh2.potential.pair_baseline import GUEST, ORDER, PairBaseline, Spline, Terms, load_pair_baseline
+from alh2.core.random_streams import stream
+from alh2.potential.pair_baseline import ORDER, PairBaseline, Spline, Terms, load_pair_baseline, n_pair_terms
+from alh2.structure.site_kinds import element_of, site_kinds
 from alh2.train.members import Member, reuses
 
 FIRST_ANG, SPACING_ANG = 1.2, 0.3
@@ -29,36 +34,57 @@ force with 1/(0.1 eV/Å + a tenth of the force): accuracy is wanted where Monte 
 SMOOTHNESS, BOND_SMOOTHNESS = 3.0, 5.0
 """Weights, in 1/eV, of the penalties on second differences (pairs go on in a straight line) and on third ones (the bond
 goes on in a parabola)."""
+SMALLNESS = 0.3
+"""Weight, in 1/eV, of the penalty on the coefficients of pair terms: parts that the data do not tell apart share."""
+RARE = 0.02
+"""Kinds of host atoms with fewer than 0.02 a frame are no kinds of their own."""
+COMMON, MOST_SCALE = 0.95, 100.0
+"""Quantile of the forces left that decides their scale, and the largest scale."""
 
 
-def pair_baseline(
-    committee: CommitteeConfig, frames: Sequence[LabelledFrame], *, iteration: int, previous_train_dir: Path | None
-) -> PairBaseline | None:
-    """The pair potential under `committee` in `iteration`; None where it has none.
+def member_baseline(
+    committee: CommitteeConfig, frames: Sequence[LabelledFrame], member: Member, *, iteration: int,
+    previous_train_dir: Path | None, root_seed: int,
+) -> PairBaseline | None:  # fmt: skip
+    """The pair potential under `member` in `iteration`; None where it has none.
 
-    Models that start from the weights of the iteration before learned what its baseline left, so theirs is kept;
-    models from scratch get one fitted to `frames`.
+    Fitted anew in every iteration: to all `frames` under the first member, which runs the Monte Carlo, and to as many
+    frames drawn with replacement under the others (bagging; Breiman, *Mach. Learn.* 1996, 24, 123), so that the spread
+    of a committee covers what the data leave open in the fit. Networks that start from older weights keep the older
+    scale, and none where the older ones had none.
     """
-    if reuses(committee, iteration, previous_train_dir):
-        assert previous_train_dir is not None
-        file = Member(previous_train_dir, committee.target, 0).pair_baseline
-        return load_pair_baseline(file) if file.exists() else None
     if not committee.pair_baseline:
         return None
-    return fit_pair_baseline(frames, cutoff_ang=float(committee.training_param["model"]["descriptor"]["rcut"]))
+    scale = None
+    if reuses(committee, iteration, previous_train_dir):
+        assert previous_train_dir is not None
+        older = Member(previous_train_dir, committee.target, member.index).pair_baseline
+        if not older.exists():
+            return None
+        scale = load_pair_baseline(older).scale
+    usable = [f for f in frames if f.frame.n_h2 and f.has_target("interaction")]
+    if member.index:
+        rng = stream(root_seed, "pair-baseline", iteration, member.index)
+        usable = [usable[k] for k in rng.integers(len(usable), size=len(usable))] if usable else []
+    cutoff = float(committee.training_param["model"]["descriptor"]["rcut"])
+    return fit_pair_baseline(usable, cutoff_ang=cutoff, scale=scale)
 
 
-def empty_baseline(symbols: Sequence[str], cutoff_ang: float) -> PairBaseline:
-    """A baseline with the knots that will be fitted and all coefficients zero; `symbols`: the host's elements."""
+def empty_baseline(kinds: Sequence[str], cutoff_ang: float) -> PairBaseline:
+    """A baseline with the knots that will be fitted and all coefficients zero."""
     n = max(1, math.ceil((cutoff_ang - FIRST_ANG) / SPACING_ANG))
     spline = Spline(FIRST_ANG, (cutoff_ang - FIRST_ANG) / n, (0.0,) * (n + ORDER - 1))
-    elements = (*sorted(set(symbols)), GUEST)
     bond = Spline(BOND_FIRST_ANG, BOND_SPACING_ANG, (0.0,) * (BOND_KNOTS + ORDER - 2))
-    return PairBaseline(elements, cutoff_ang, (spline,) * len(elements), bond)
+    return PairBaseline(tuple(kinds), cutoff_ang, (spline,) * n_pair_terms(len(kinds)), bond, 1.0)
 
 
-def fit_pair_baseline(frames: Sequence[LabelledFrame], *, cutoff_ang: float) -> PairBaseline:
+def fit_pair_baseline(
+    frames: Sequence[LabelledFrame], *, cutoff_ang: float, scale: float | None = None
+) -> PairBaseline:
     """The baseline nearest to the interaction energies and forces of `frames` (those that have them).
+
+    scale : of what is left; None: such that 95 % of its force components are below 1 eV/Å, the size of the output of
+        networks that have not learned yet, which would take long to learn that it is small
 
     Raises BadInputError where no frame with guests has an interaction label.
     """
@@ -67,7 +93,7 @@ def fit_pair_baseline(frames: Sequence[LabelledFrame], *, cutoff_ang: float) -> 
         raise BadInputError(
             "pair baseline", expected="frames with H2 and a label of their bare host", found=f"none of {len(frames)}"
         )
-    shape = empty_baseline([s for f in usable for s in f.frame.symbols[: f.frame.n_host]], cutoff_ang)
+    shape = empty_baseline(_kinds(usable), cutoff_ang)
     normal = _penalty(shape)
     right = np.zeros(len(normal))
     gas_ev = _gas_energy_ev(usable)
@@ -80,14 +106,32 @@ def fit_pair_baseline(frames: Sequence[LabelledFrame], *, cutoff_ang: float) -> 
         row = terms.energy / width
         lengths = np.repeat(np.linalg.norm(forces, axis=1), 3)
         touched = np.flatnonzero(np.any(terms.forces != 0.0, axis=1))
-        scale = 1.0 / (FORCE_SCALE_EV_ANG + RELATIVE * lengths[touched])
-        rows = terms.forces[touched] * scale[:, None]
-        normal = normal + np.outer(row, row) + rows.T @ rows
-        right = right + row * (energy / width) + rows.T @ (forces.ravel()[touched] * scale)
+        weight = 1.0 / (FORCE_SCALE_EV_ANG + RELATIVE * lengths[touched])
+        rows = terms.forces[touched] * weight[:, None]
+        normal += np.outer(row, row) + rows.T @ rows
+        right += row * (energy / width) + rows.T @ (forces.ravel()[touched] * weight)
     free = _free(shape)
     values = np.zeros(len(normal))
     values[free] = np.linalg.solve(normal[np.ix_(free, free)], right[free])
-    return _filled(shape, values)
+    fitted = _filled(shape, values)
+    return replace(fitted, scale=_scale(fitted, usable) if scale is None else scale)
+
+
+def _kinds(frames: Sequence[LabelledFrame]) -> list[str]:
+    """Kinds of host atoms, the commonest of each element first; without those of bonds that a hot host breaks."""
+    counts = Counter(kind for f in frames if f.frame.n_host for kind in site_kinds(to_atoms(f.frame.bare_host())))
+    of_element = Counter[str]()
+    for kind, count in counts.items():
+        of_element[element_of(kind)] += count
+    n_frames = sum(f.frame.n_host > 0 for f in frames)
+    first = {element_of(kind): kind for kind, _ in reversed(counts.most_common())}
+    kept = [k for k, count in counts.items() if count > RARE * n_frames or first[element_of(k)] == k]
+    return sorted(kept, key=lambda kind: (element_of(kind), -counts[kind], kind))
+
+
+def _scale(fitted: PairBaseline, frames: Sequence[LabelledFrame]) -> float:
+    left = np.concatenate([fitted.rest(f).forces_ev_ang("interaction").ravel() for f in frames])
+    return float(np.clip(1.0 / max(float(np.quantile(np.abs(left), COMMON)), 1e-12), 1.0, MOST_SCALE))
 
 
 def _gas_energy_ev(frames: Sequence[LabelledFrame]) -> float:
@@ -104,13 +148,13 @@ def _free(shape: PairBaseline) -> np.ndarray:
 
 
 def _penalty(shape: PairBaseline) -> np.ndarray:
-    blocks = [(len(s.coefficients_ev), SMOOTHNESS, 2) for s in shape.pairs]
-    blocks.append((len(shape.bond.coefficients_ev), BOND_SMOOTHNESS, 3))
-    size = sum(n for n, _, _ in blocks)
+    blocks = [(len(s.coefficients_ev), SMOOTHNESS, 2, SMALLNESS) for s in shape.pairs]
+    blocks.append((len(shape.bond.coefficients_ev), BOND_SMOOTHNESS, 3, 0.0))
+    size = sum(block[0] for block in blocks)
     matrix, first = np.zeros((size, size)), 0
-    for n, weight, order in blocks:
+    for n, weight, order, small in blocks:
         difference = np.diff(np.eye(n), order, axis=0)
-        matrix[first : first + n, first : first + n] = weight**2 * difference.T @ difference
+        matrix[first : first + n, first : first + n] = weight**2 * difference.T @ difference + small**2 * np.eye(n)
         first += n
     return matrix
 
@@ -119,6 +163,6 @@ def _filled(shape: PairBaseline, values: np.ndarray) -> PairBaseline:
     splines, first = [], 0
     for spline in (*shape.pairs, shape.bond):
         n = len(spline.coefficients_ev)
-        splines.append(Spline(spline.first_ang, spline.spacing_ang, tuple(values[first : first + n].tolist())))
+        splines.append(replace(spline, coefficients_ev=tuple(values[first : first + n].tolist())))
         first += n
-    return PairBaseline(shape.elements, shape.cutoff_ang, tuple(splines[:-1]), splines[-1])
+    return replace(shape, pairs=tuple(splines[:-1]), bond=splines[-1])

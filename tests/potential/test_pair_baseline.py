@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,17 @@ import pytest
 from ase import Atoms
 from scipy.interpolate import BSpline
 
+from alh2.core.atoms import to_atoms
 from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame, Label, LabelledFrame
+from alh2.gcmc.settings import GcmcSettings
 from alh2.potential.load import load_potential
-from alh2.potential.pair_baseline import GUEST, PairBaseline, Spline, load_pair_baseline
+from alh2.potential.pair_baseline import PairBaseline, Spline, load_pair_baseline, n_pair_terms
 from alh2.potential.pair_session import PairBaselinePotential, PairSession
 
 HOST = ("Al", "O", "O", "C", "H", "H")
 CUTOFF_ANG = 6.0
+KINDS = ("Al()", "C()", "H()", "O()", "O(H)")
 
 
 @pytest.fixture
@@ -34,7 +38,7 @@ def baseline(rng: np.random.Generator) -> PairBaseline:
         return Spline(1.2, 0.3, tuple(values.tolist()))
 
     bond = Spline(0.55, 0.05, tuple(rng.normal(size=14).tolist()))
-    return PairBaseline(("Al", "C", "H", "O", GUEST), CUTOFF_ANG, tuple(spline() for _ in range(5)), bond)
+    return PairBaseline(KINDS, CUTOFF_ANG, tuple(spline() for _ in range(n_pair_terms(len(KINDS)))), bond, 20.0)
 
 
 def molecule(rng: np.random.Generator, edge_ang: float) -> np.ndarray:
@@ -63,14 +67,27 @@ def value(spline: Spline, r: float) -> float:
     return float(BSpline(knots, spline.coefficients_ev, 3)(r))
 
 
-def test_two_molecules_and_one_host_atom_by_hand(baseline: PairBaseline) -> None:
-    positions = np.array([[0.0, 0, 0], [2.5, 0, 0], [2.5, 0.75, 0], [0, 0, 4.0], [0, 0, 4.8]])
-    frame = Frame(("O", "H", "H", "H", "H"), positions, 30.0 * np.eye(3), 1, "x")
-    distance = np.linalg.norm(positions[:, None] - positions[None], axis=2)
-    oxygen, guest = baseline.pairs[3], baseline.pairs[4]
+def test_two_molecules_and_two_host_atoms_by_hand(baseline: PairBaseline) -> None:
+    """An O alone and the O of an OH are different; centres take part as the atoms do."""
+    host = np.array([[0.0, 0, 0], [0, 5.5, 0], [0, 6.5, 0]])
+    guests = np.array([[[2.5, 0, 0], [2.5, 0.75, 0]], [[0, 0, 4.0], [0, 0, 4.8]]])
+    frame = Frame(("O", "O", "H", *"HHHH"), np.concatenate([host, *guests]), 30.0 * np.eye(3), 3, "x")
+    numbers = [3, 4, 2]  # of O(), O(H) and, not among the kinds, H(O): the first H
+    n = len(KINDS)
     expected = value(baseline.bond, 0.75) + value(baseline.bond, 0.8)
-    expected += sum(value(oxygen, distance[0, k]) for k in (1, 2, 3, 4))
-    expected += sum(value(guest, distance[a, b]) for a in (1, 2) for b in (3, 4) if distance[a, b] < CUTOFF_ANG)
+
+    def pair(term: int, first: np.ndarray, second: np.ndarray) -> float:
+        r = float(np.linalg.norm(first - second))
+        return value(baseline.pairs[term], r) if r < CUTOFF_ANG else 0.0
+
+    centres = guests.mean(axis=1)
+    for k, place in zip(numbers, host, strict=True):
+        expected += sum(pair(k, atom, place) for guest in guests for atom in guest)
+        expected += sum(pair(n + 1 + k, centre, place) for centre in centres)
+    expected += sum(pair(n, a, b) for a in guests[0] for b in guests[1])
+    expected += sum(pair(2 * n + 1, a, centres[1]) for a in guests[0])
+    expected += sum(pair(2 * n + 1, a, centres[0]) for a in guests[1])
+    expected += pair(2 * n + 2, centres[0], centres[1])
     assert baseline.label(frame).energy_ev == pytest.approx(expected, abs=1e-12)
 
 
@@ -78,14 +95,11 @@ def test_below_the_first_knot_and_at_the_cutoff(baseline: PairBaseline) -> None:
     def energy(r: float) -> float:
         positions = np.array([[0.0, 0, 0], [r, 0, 0], [r + 20.0, 0, 0]])
         frame = Frame(("C", "H", "H"), positions, 90.0 * np.eye(3), 1, "x")
-        return baseline.label(frame).energy_ev - value_beyond
+        return baseline.label(frame).energy_ev
 
-    value_beyond = 0.0
-    value_beyond = energy(10.0)
     assert energy(0.4) - energy(0.5) == pytest.approx(energy(0.9) - energy(1.0), abs=1e-9)
     assert energy(1.199999) == pytest.approx(energy(1.200001), abs=1e-4)
-    assert abs(energy(CUTOFF_ANG - 1e-3)) < 1e-6
-    assert energy(CUTOFF_ANG + 1e-3) == 0.0
+    assert energy(CUTOFF_ANG - 1e-3) == pytest.approx(energy(CUTOFF_ANG + 1e-3), abs=1e-6)
 
 
 @pytest.mark.parametrize("edge_ang", [16.0, 7.0, 4.0])
@@ -119,15 +133,16 @@ class Nothing:
     """A model of zero energy."""
 
     energy_ev = 0.0
+    change_ev = 0.0
 
     def trial(self, remove: int | None, insert_ang: np.ndarray | None) -> float:
-        return 0.0
+        return self.change_ev
 
     def accept(self) -> None:
-        pass
+        self.energy_ev += self.change_ev
 
     def recompute_ev(self) -> float:
-        return 0.0
+        return self.energy_ev
 
     def start(self, framework: Atoms, molecule_symbols: tuple[str, ...], guests_ang: np.ndarray) -> Nothing:
         return self
@@ -177,14 +192,35 @@ def test_an_isolated_molecule_has_its_bond_alone(baseline: PairBaseline) -> None
     assert potential.molecule_energy_ev(("H", "H"), sites) == pytest.approx(value(baseline.bond, 0.77), abs=1e-12)
 
 
-def test_what_is_taken_off_and_added_back_is_the_label(baseline: PairBaseline, rng: np.random.Generator) -> None:
+def test_what_the_model_says_is_scaled_back(baseline: PairBaseline) -> None:
+    class Something(Nothing):
+        change_ev = 3.0
+
+        def molecule_energy_ev(self, molecule_symbols: tuple[str, ...], sites_ang: np.ndarray) -> float:
+            return 5.0
+
+    host = Atoms("O", cell=20.0 * np.eye(3), pbc=True)
+    sites = np.array([[9.0, 9, 9], [9, 9, 9.77]])
+    empty = np.zeros((0, 2, 3))
+    with_model = PairBaselinePotential(Something(), baseline, "").start(host, ("H", "H"), empty)
+    without = PairBaselinePotential(Nothing(), baseline, "").start(host, ("H", "H"), empty)
+    difference = with_model.trial(None, sites) - without.trial(None, sites)
+    assert difference == pytest.approx(3.0 / baseline.scale)
+    with_model.accept()
+    without.accept()
+    assert with_model.energy_ev - without.energy_ev == pytest.approx(3.0 / baseline.scale)
+    gas = [PairBaselinePotential(m(), baseline, "").molecule_energy_ev(("H", "H"), sites) for m in (Something, Nothing)]
+    assert gas[0] - gas[1] == pytest.approx(5.0 / baseline.scale)
+
+
+def test_what_is_left_scaled_back_and_added_is_the_label(baseline: PairBaseline, rng: np.random.Generator) -> None:
     frame = frame_of(rng, 9.0, 2)
     host = Label(-3.0, rng.normal(size=(len(HOST), 3)), "x")
     labelled = LabelledFrame(frame, Label(1.5, rng.normal(size=(frame.n_atoms, 3)), "x"), host)
-    rest, own = baseline.subtracted(labelled), baseline.label(frame)
-    assert rest.energy_ev("interaction") + own.energy_ev == pytest.approx(4.5)
+    rest, own = baseline.rest(labelled), baseline.label(frame)
+    assert rest.energy_ev("interaction") / baseline.scale + own.energy_ev == pytest.approx(4.5)
     np.testing.assert_allclose(
-        rest.forces_ev_ang("interaction") + own.forces_ev_ang, labelled.forces_ev_ang("interaction")
+        rest.forces_ev_ang("interaction") / baseline.scale + own.forces_ev_ang, labelled.forces_ev_ang("interaction")
     )
 
 
@@ -196,9 +232,10 @@ def test_it_is_read_back_as_written(baseline: PairBaseline, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"guest"', '"H2"', "'guest' last"),
+        ('"Al()",', "", "11 splines of the same knots for 4 kinds"),
         ('"spacing_ang": 0.3', '"width": 0.3', "width"),
         ('"first_ang": 1.2', '"first_ang": 1.0', "same knots"),
+        ('"scale": 20.0', '"scale": 0', "positive scale"),
         ('"bond"', '"bend"', "bend"),
     ],
 )
@@ -232,5 +269,23 @@ def test_load_potential_adds_it_and_says_so(trained_committee, baseline: PairBas
     guests = np.array([sites + [8.0, 8.0, 10.6]])
     sessions = [p.start(host, ("H", "H"), guests) for p in (plain, both)]
     frame = Frame(("O", "H", "H"), np.concatenate([host.positions, *guests]), host.cell.array, 1, "x")
-    assert sessions[1].energy_ev - sessions[0].energy_ev == pytest.approx(baseline.label(frame).energy_ev, abs=1e-9)
+    expected = sessions[0].energy_ev / baseline.scale + baseline.label(frame).energy_ev
+    assert sessions[1].energy_ev == pytest.approx(expected, abs=1e-9)
     assert str(path) in both.describe() and plain.describe() in both.describe()
+
+
+def test_simulations_side_by_side_do_what_each_does_alone(trained_committee, baseline, node_start, tmp_path) -> None:
+    from alh2.gcmc import RigidMolecule
+    from alh2.gcmc.together import Point, simulate_together
+
+    gentle = tuple(replace(s, coefficients_ev=(0.001,) * 16 + (0.0,) * 3) for s in baseline.pairs)
+    replace(baseline, pairs=gentle).save(tmp_path / "pairs.json")
+    potential = load_potential(trained_committee.members[0].engine, pair_baseline=tmp_path / "pairs.json")
+    host = to_atoms(node_start.bare_host())
+    points = [Point(77.0, 1.0, seed, settings=GcmcSettings(min_distance_ang=2.0)) for seed in (1, 2)]
+    molecule = RigidMolecule.h2(bond_length_ang=0.77)
+    both = simulate_together(host, molecule, potential, points=points, n_moves=120)
+    for point, result in zip(points, both, strict=True):
+        (alone,) = simulate_together(host, molecule, potential, points=[point], n_moves=120)
+        np.testing.assert_array_equal(alone.energy_ev, result.energy_ev)
+        np.testing.assert_array_equal(alone.n_adsorbed, result.n_adsorbed)

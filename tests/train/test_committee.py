@@ -13,7 +13,7 @@ import pytest
 from alh2.config.model import CommitteeConfig
 from alh2.core.errors import BadInputError, NeedsPersonError
 from alh2.dispatch.run import Progress
-from alh2.train.committee import MAX_ATTEMPTS, TrainingPlan, reuses, train_committees, training_command
+from alh2.train.committee import MAX_ATTEMPTS, MemberData, TrainingPlan, reuses, train_committees, training_command
 from alh2.train.members import Member
 
 STAND_IN = """\
@@ -82,7 +82,7 @@ def plan(tmp_path: Path) -> TrainingPlan:
     system = train_dir / "data" / "node"
     system.mkdir(parents=True)
     (system / "type.raw").write_text("0\n")
-    return TrainingPlan(train_dir, 0, (committee(),), ((system,),), (None,), None, ("H",), 7)
+    return TrainingPlan(train_dir, 0, (committee(),), ((MemberData((system,)),) * 2,), None, ("H",), 7)
 
 
 def later(plan: TrainingPlan, iteration: int) -> TrainingPlan:
@@ -91,7 +91,8 @@ def later(plan: TrainingPlan, iteration: int) -> TrainingPlan:
     system = train_dir / "data" / "node"
     system.mkdir(parents=True)
     (system / "type.raw").write_text("0\n")
-    return replace(plan, train_dir=train_dir, iteration=iteration, data=((system,),), previous_train_dir=plan.train_dir)
+    data = ((MemberData((system,)),) * 2,)
+    return replace(plan, train_dir=train_dir, iteration=iteration, data=data, previous_train_dir=plan.train_dir)
 
 
 @pytest.mark.parametrize("kind", ["nan", "grow", "empty", "crash"])
@@ -133,9 +134,7 @@ def test_a_person_is_asked_after_the_last_attempt_and_told_what_to_do(plan, stan
 
 
 def test_seeds_differ_between_members_targets_and_iterations(plan, stand_in) -> None:
-    both = replace(
-        plan, committees=(committee(), committee(target="interaction")), data=plan.data * 2, baselines=(None, None)
-    )
+    both = replace(plan, committees=(committee(), committee(target="interaction")), data=plan.data * 2)
     trained = train_committees(both, stand_in.machine)
     assert [m.work_dir.name for m in trained] == ["000", "001", "interaction.000", "interaction.001"]
     assert [m.graph.name for m in trained][1::2] == ["graph.001.pb", "interaction.graph.001.pb"]

@@ -12,17 +12,18 @@ from alh2.config.model import CommitteeConfig
 from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame, Label, LabelledFrame
 from alh2.label import xtb
-from alh2.potential.pair_baseline import GUEST, PairBaseline, Spline
+from alh2.potential.pair_baseline import PairBaseline, Spline
 from alh2.train.members import Member
-from alh2.train.pair_fit import empty_baseline, fit_pair_baseline, pair_baseline
+from alh2.train.pair_fit import empty_baseline, fit_pair_baseline, member_baseline
 
 HOST = ("Al", "O", "O")
+KINDS = ("Al(O2)", "O(Al)")
 RCUT = 6.0
 
 
 def truth() -> PairBaseline:
     """A pair potential that the knots of the fit can express: wells of 10 to 80 meV and a stiff bond."""
-    shape = empty_baseline(HOST, RCUT)
+    shape = empty_baseline(KINDS, RCUT)
     n = len(shape.pairs[0].coefficients_ev)
     r = shape.pairs[0].first_ang + shape.pairs[0].spacing_ang * (np.arange(n) - 1)
 
@@ -33,7 +34,8 @@ def truth() -> PairBaseline:
 
     bonds = shape.bond.first_ang + shape.bond.spacing_ang * (np.arange(len(shape.bond.coefficients_ev)) - 1)
     bond = replace(shape.bond, coefficients_ev=tuple((-28.2 + 18.0 * (bonds - 0.766) ** 2).tolist()))
-    return replace(shape, pairs=(well(0.08, 2.6), well(0.01, 3.0), well(0.004, 3.4)), bond=bond)
+    wells = (well(0.08, 2.6), well(0.01, 3.0), well(0.004, 3.4), well(0.02, 3.1), *(well(0.003, 3.3),) * 3)
+    return replace(shape, pairs=wells, bond=bond)
 
 
 def frames(rng: np.random.Generator, count: int, *, known: PairBaseline | None) -> list[LabelledFrame]:
@@ -67,7 +69,7 @@ def test_pair_terms_that_are_there_are_found() -> None:
     rng = np.random.default_rng(3)
     known = truth()
     fitted = fit_pair_baseline(frames(rng, 150, known=known), cutoff_ang=RCUT)
-    assert fitted.elements == ("Al", "O", GUEST)
+    assert fitted.kinds == KINDS
     fresh = frames(rng, 60, known=known)
     energies = np.array([known.label(f.frame).energy_ev + 28.2 * f.frame.n_h2 for f in fresh])
     errors = np.array([fitted.label(f.frame).energy_ev - known.label(f.frame).energy_ev for f in fresh])
@@ -103,7 +105,7 @@ def test_real_interactions_lose_part_of_their_force(loaded_frames: list[Labelled
         labelled.append(LabelledFrame(frame, loaded, bare))
     fitted = fit_pair_baseline(labelled[:14], cutoff_ang=RCUT)
     before = np.concatenate([f.forces_ev_ang("interaction") for f in labelled[14:]])
-    after = np.concatenate([fitted.subtracted(f).forces_ev_ang("interaction") for f in labelled[14:]])
+    after = np.concatenate([fitted.rest(f).forces_ev_ang("interaction") / fitted.scale for f in labelled[14:]])
     assert np.sqrt(np.mean(after**2)) < 0.75 * np.sqrt(np.mean(before**2))
 
 
@@ -113,22 +115,49 @@ def committee(**changes: object) -> CommitteeConfig:
     return replace(made, **changes)
 
 
-def test_models_that_start_from_older_ones_keep_their_baseline(tmp_path: Path) -> None:
-    first = pair_baseline(committee(), frames(np.random.default_rng(1), 40, known=truth()), iteration=0,
-                          previous_train_dir=None)  # fmt: skip
-    assert first is not None
-    first.save(Member(tmp_path, "interaction", 0).pair_baseline)
-    other = frames(np.random.default_rng(2), 40, known=truth())
-    kept = pair_baseline(committee(), other, iteration=1, previous_train_dir=tmp_path)
-    assert kept == first
-    fresh = pair_baseline(committee(reuse_iter=None), other, iteration=1, previous_train_dir=tmp_path)
-    assert fresh is not None and fresh != first
+def baseline_of(
+    config: CommitteeConfig, index: int, known: list[LabelledFrame], *, iteration: int, before: Path | None
+) -> PairBaseline | None:
+    member = Member(Path("here"), "interaction", index)
+    return member_baseline(config, known, member, iteration=iteration, previous_train_dir=before, root_seed=1)
+
+
+def test_the_first_member_has_all_frames_and_the_others_draw() -> None:
+    known = frames(np.random.default_rng(1), 60, known=truth())
+    first, second, third = (baseline_of(committee(), k, known, iteration=0, before=None) for k in range(3))
+    assert first == fit_pair_baseline(known, cutoff_ang=RCUT)
+    assert len({b.pairs for b in (first, second, third)}) == 3
+    assert second == baseline_of(committee(), 1, known, iteration=0, before=None)
+    assert second != baseline_of(committee(), 1, known, iteration=1, before=None)
+
+
+def test_what_is_left_is_as_large_as_untrained_networks_say() -> None:
+    known = frames(np.random.default_rng(1), 40, known=truth())
+    noise = np.random.default_rng(2)
+    noisy = []
+    for f in known:
+        forces = f.label.forces_ev_ang + 0.05 * noise.normal(size=(f.frame.n_atoms, 3))
+        noisy.append(replace(f, label=replace(f.label, forces_ev_ang=forces)))
+    fitted = fit_pair_baseline(noisy, cutoff_ang=RCUT)
+    left = np.concatenate([fitted.rest(f).forces_ev_ang("interaction").ravel() for f in noisy])
+    assert np.mean(np.abs(left) < 1.0) == pytest.approx(0.95, abs=0.01)
+    assert 3 < fitted.scale < 15
+
+
+def test_networks_that_start_from_older_ones_keep_the_scale(tmp_path: Path) -> None:
+    older = replace(truth(), scale=7.0)
+    older.save(Member(tmp_path, "interaction", 0).pair_baseline)
+    known = frames(np.random.default_rng(2), 40, known=truth())
+    warm = baseline_of(committee(), 0, known, iteration=1, before=tmp_path)
+    assert warm.scale == 7.0 and warm.pairs != older.pairs
+    fresh = baseline_of(committee(reuse_iter=None), 0, known, iteration=1, before=tmp_path)
+    assert fresh.scale != 7.0 and fresh.pairs == warm.pairs
 
 
 def test_models_without_baseline_stay_without(tmp_path: Path) -> None:
     known = frames(np.random.default_rng(1), 10, known=truth())
-    assert pair_baseline(committee(pair_baseline=False), known, iteration=0, previous_train_dir=None) is None
-    assert pair_baseline(committee(), known, iteration=1, previous_train_dir=tmp_path) is None
+    assert baseline_of(committee(pair_baseline=False), 0, known, iteration=0, before=None) is None
+    assert baseline_of(committee(), 0, known, iteration=1, before=tmp_path) is None
 
 
 def test_labels_of_the_bare_host_are_needed() -> None:
