@@ -309,6 +309,7 @@ class ProductionConfig:
     n_moves: int
     n_equilibration: int
     n_initial: tuple[int, ...]
+    biased_insertion: bool = True
 
 
 @dataclass(frozen=True)

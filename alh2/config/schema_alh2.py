@@ -357,6 +357,12 @@ def _production() -> Argument:
                 "isotherm_temperature_k", float, "Temperature of the isotherm.", unit="K", default=77.0, limits=POSITIVE
             ),
             field("pressures_bar", list[float], "Its pressures.", unit="bar", limits=LIST_POSITIVE),
+            field(
+                "biased_insertion",
+                bool,
+                "Draw new molecules where the empty host binds them, the bias undone in the acceptance.",
+                default=True,
+            ),
             field("n_moves", int, "Trial moves per pressure and run.", limits=AT_LEAST_ONE),
             field("n_equilibration", int, "Moves before sampling, of those.", default=0, limits=NOT_NEGATIVE),
             field(

@@ -35,6 +35,7 @@ class GcmcSpec:
     force_models, insertion_models : committees evaluated on the samples; may be empty. All four are filled in when
         the task is prepared
     bond_length_ang : None: the model's own gas-phase minimum
+    biased : new molecules are drawn where the empty host binds them (`alh2.gcmc.host_energy_grid`)
     max_samples : most frames kept, evenly spread over the run
     """
 
@@ -50,6 +51,7 @@ class GcmcSpec:
     min_distance_ang: float
     seed: int
     bond_length_ang: float | None = None
+    biased: bool = False
     engine_model: str = ""
     pair_baselines: tuple[str, ...] = ()
     force_models: tuple[str, ...] = ()

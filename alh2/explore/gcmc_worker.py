@@ -16,8 +16,18 @@ from alh2.core.errors import Alh2Error
 from alh2.core.frames import Frame, Provenance
 from alh2.explore.deviation import insertion_spreads, max_force_deviations
 from alh2.explore.gcmc_job import EXIT_UNTRUSTWORTHY, GcmcSamples, GcmcSpec, GcmcSummary, read_job, write_answer
-from alh2.gcmc import GcmcResult, GcmcSettings, MoveWeights, RigidMolecule, UntrustworthyEnergyError, simulate
+from alh2.gcmc import (
+    GcmcResult,
+    GcmcSettings,
+    MoveWeights,
+    RigidMolecule,
+    UntrustworthyEnergyError,
+    host_energy_grid,
+    simulate,
+)
 
+GRID_SPACING_ANG, GRID_MOST_REFINED = 0.8, 400
+"""Voxels of the energy grid of biased insertions, and how many of them, the strongest, are cut again."""
 CANONICAL_WEIGHTS = MoveWeights(insertion=0.0, deletion=0.0, translation=50.0, rotation=50.0)
 
 
@@ -51,6 +61,13 @@ def _simulate(directory: Path, spec: GcmcSpec, start: Frame) -> tuple[GcmcResult
     framework = Atoms(start.symbols[: start.n_host], start.positions_ang[: start.n_host], cell=start.cell_ang, pbc=True)
     guests = start.positions_ang[start.n_host :].reshape(-1, 2, 3)
     missing = max(0, spec.n_initial - len(guests))
+    molecule = RigidMolecule.h2(bond_length_ang=spec.bond_length_ang)
+    grid = None
+    if spec.biased:
+        grid = host_energy_grid(
+            framework, molecule, potential, temperature_k=spec.temperature_k, seed=spec.seed,
+            spacing_ang=GRID_SPACING_ANG, most_refined=GRID_MOST_REFINED, min_distance_ang=spec.min_distance_ang,
+        )  # fmt: skip
     settings = GcmcSettings(
         move_weights=MoveWeights() if spec.ensemble == "grand-canonical" else CANONICAL_WEIGHTS,
         n_equilibration=spec.n_equilibration,
@@ -59,10 +76,11 @@ def _simulate(directory: Path, spec: GcmcSpec, start: Frame) -> tuple[GcmcResult
         max_molecules=spec.max_loading,
         initial_guests_ang=guests if len(guests) else None,
         min_distance_ang=spec.min_distance_ang,
+        energy_grid=grid,
     )
     result = simulate(
         framework,
-        RigidMolecule.h2(bond_length_ang=spec.bond_length_ang),
+        molecule,
         potential,
         temperature_k=spec.temperature_k,
         fugacity_bar=spec.fugacity_bar,

@@ -83,6 +83,7 @@ def host_energy_grid(
     spacing_ang: float = 0.5,
     n_directions: int = 2,
     refine_kt: float = 10.0,
+    most_refined: int | None = None,
     min_distance_ang: float = 0.0,
 ) -> HostEnergyGrid:
     """Sample the energy of one `adsorbate` in the empty, rigid `framework`.
@@ -95,6 +96,7 @@ def host_energy_grid(
     n_directions : direction bins of a linear molecule where the grid is fine, 1 or an even number (two bands of cos θ);
         other molecules have one
     refine_kt : voxels bound by more than so many kT are cut again, with their 26 neighbours
+    most_refined : voxels cut again at most, those that bind strongest; None: all that `refine_kt` names
     min_distance_ang : closest approach to host atoms (as in `GcmcSettings`); closer points cost no energy
 
     Raises BadInputError for a grid of more than `MOST_POINTS` points and options that make no sense, and
@@ -119,6 +121,10 @@ def host_energy_grid(
     placing = Placing(coarse)
     energies = np.array([asked.energy_ev(placing.sites(leaf, uniform)) for leaf in range(coarse.fine.size)])
     fine = _bound(energies, places, -refine_kt / beta_per_ev(temperature_k))
+    if most_refined is not None and fine.sum() > most_refined:
+        strongest = np.argsort(np.where(fine, energies, np.inf), kind="stable")[: max(most_refined, 0)]
+        fine = np.zeros_like(fine)
+        fine[strongest] = True
     _check_size(int(fine.sum()), coarse.leaves_per_fine_voxel, refine_kt)
     shape = replace(coarse, fine=fine)
     placing = Placing(shape)

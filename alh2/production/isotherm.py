@@ -99,6 +99,7 @@ def _prepare(
         min_distance_ang=setting.min_distance_ang,
         seed=seed_for(setting.root_seed, "isotherm", index),
         bond_length_ang=setting.bond_length_ang,
+        biased=config.biased_insertion,
     )
     return prepare_gcmc(
         setting.directory / f"point.{index:03d}",

@@ -100,7 +100,7 @@ PARAM: dict[str, Any] = {
         "production": {
             "md_temperature_k": 77, "md_loading": 2, "md_steps": 60, "md_dt_ps": 0.0005, "md_sample_every": 10,
             "isotherm_temperature_k": 77, "pressures_bar": [0.1], "n_moves": 100, "n_equilibration": 20,
-            "n_initial": [0],
+            "n_initial": [0], "biased_insertion": False,
         },
     },
 }  # fmt: skip

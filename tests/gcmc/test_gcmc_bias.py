@@ -95,6 +95,16 @@ def test_fine_where_the_host_binds(independent):
     assert grid.n_energies == 512 + 64 * CUTS**3
 
 
+def test_a_budget_refines_the_strongest_voxels(independent):
+    def slope(sites: np.ndarray) -> float:
+        return -(20.0 + float(sites[0, 0] % 8.0)) / BETA
+
+    box = Atoms(cell=[8.0] * 3, pbc=True)
+    grid = made(independent(slope), RigidMolecule.single("Ar"), box, spacing_ang=1.0, refine_kt=10.0, most_refined=128)
+    assert np.flatnonzero(grid.fine.reshape(8, 64).all(axis=1)).tolist() == [6, 7]
+    assert grid.n_energies == 512 + 128 * CUTS**3
+
+
 @pytest.mark.physics
 @pytest.mark.parametrize("molecule", [H2, WATER], ids=["H2", "water"])
 def test_density_is_normalised_and_is_the_one_drawn_from(independent, molecule):
