@@ -36,10 +36,11 @@ def tidy(paths: RunPaths, last: int, *, clean_trajectories: bool | int) -> int:
 
 
 def _training(folder: Path) -> list[Path]:
-    """Copies of the data and of the checkpoint started from, and all checkpoints but the last."""
+    """Copies of the data (not their lists) and of the checkpoint started from, and all checkpoints but the last."""
     last = {path.resolve() for path in folder.glob("*/model.ckpt.*")}
     old = [path for path in folder.glob("*/model.ckpt-*") if path.resolve() not in last]
-    return [*folder.glob("data.*"), *folder.glob("*/old"), *old]
+    copies = [path for path in folder.glob("data.*/*") if path.is_dir()]
+    return [*copies, *folder.glob("*/old"), *old]
 
 
 def _labels(folder: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from alh2.campaign.paths import RunPaths
 from alh2.campaign.tidy import tidy
 
 STAYS = (
+    "00.train/data.total/export.json",
     "00.train/000/frozen_model.pb",
     "00.train/000/model.ckpt-200.index",
     "00.train/000/lcurve.out",

@@ -128,7 +128,13 @@ def test_training_of_an_iteration_uses_what_earlier_ones_found(finished: Any) ->
         for i in (0, 1)
     ]
     found = [r for r in _records(finished.workdir) if r["append"] == "iter.000000" and r["file"].parts[-4] == "train"]
-    assert counts[1] - counts[0] == len(found) > 0
+    held = [
+        r
+        for r in _records(finished.workdir)
+        if r["append"] == "iter.000000.heldout" and r["provenance"]["source"] == "heldout"
+    ]
+    assert found and held
+    assert counts[1] - counts[0] == len(found) + len(held)
 
 
 def test_journal_has_start_and_end_of_every_stage(finished: Any) -> None:
