@@ -59,12 +59,11 @@ NOTHING_KNOWN = Known({}, {})
 class LabelAnswers:
     """What became of label requests.
 
-    labels : by frame digest, known ones included; n_computed : of these, from tasks of this call
+    labels : by frame digest, known ones included
     reasons : why each frame without a label has none
     """
 
     labels: dict[str, Label]
-    n_computed: int
     reasons: tuple[str, ...]
 
     @property
@@ -152,8 +151,7 @@ def label_frames(
     if todo:
         append_quarantine(bench.quarantine, entries)
         release_quarantine(bench.quarantine, set(labels))
-    computed = sum(digest in labels for digest in todo)
-    return LabelAnswers(labels, computed, tuple(entry.reason for entry in entries))
+    return LabelAnswers(labels, tuple(entry.reason for entry in entries))
 
 
 def _entry(

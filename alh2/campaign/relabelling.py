@@ -9,7 +9,7 @@ from alh2.campaign.context import Campaign
 from alh2.campaign.labelling import LabelRequest, host_requests, known_labels, label_frames, store_frames
 from alh2.campaign.selecting import picked_dir
 from alh2.core.errors import NeedsPersonError
-from alh2.core.frames import Label, LabelledFrame
+from alh2.core.frames import Frame, Label, LabelledFrame
 from alh2.dispatch.tolerance import check_failures
 from alh2.explore.explored_file import load_explored
 
@@ -17,7 +17,7 @@ from alh2.explore.explored_file import load_explored
 def label(campaign: Campaign, iteration: int) -> None:
     """Label and store; repeatable: finished tasks are not run again, stored frames are not stored twice.
 
-    Raises NeedsPersonError where not one of the frames to label got a label: then something is wrong with the
+    Raises NeedsPersonError where not one of the frames with H2 in a host has a label: then something is wrong with the
     labeler, and training again on the same data would not help.
     """
     directory = campaign.paths.label(iteration)
@@ -30,7 +30,7 @@ def label(campaign: Campaign, iteration: int) -> None:
         name=f"label.{iteration:06d}",
         on_progress=campaign.on_progress,
     )
-    if answers.reasons and not answers.n_computed:
+    if answers.reasons and not any(_loaded_host(r.frame) and r.frame.digest in answers.labels for r in requests):
         raise NeedsPersonError(
             f"{directory}: none of {len(answers.reasons)} frames could be labelled, most often because of: "
             f"{answers.common_reason} (all reasons: {campaign.paths.quarantine}); mend the labeler and run again"
@@ -46,6 +46,11 @@ def label(campaign: Campaign, iteration: int) -> None:
     check_failures(answers.reasons, n_frames, policy, what=f"labels ({campaign.paths.quarantine})")
     refused = f", {len(answers.reasons)} without a label (see quarantine.jsonl)" if answers.reasons else ""
     campaign.reporter.message(f"{added} frames added to the training data{refused}")
+
+
+def _loaded_host(frame: Frame) -> bool:
+    """Bare hosts and isolated H2 have older labels."""
+    return frame.n_host > 0 and frame.n_h2 > 0
 
 
 def _requests(campaign: Campaign, iteration: int) -> list[LabelRequest]:

@@ -70,7 +70,7 @@ def test_detached_driver_is_seen_refuses_a_second_and_stops_with_its_jobs(
     assert (first.code, first.err) == (0, "")
     pid = int(first.out.split("pid ")[1].split()[0])
     wait_for(lambda: len(started(workdir)) == 2)
-    status = wait_for(lambda: s if (s := status_of(alh2, workdir))["jobs"] else None)
+    status = wait_for(lambda: s if ((s := status_of(alh2, workdir))["jobs"] or {}).get("running") else None)
     assert (status["state"], status["stage"], status["driver"]) == ("running", "bootstrap", True)
     assert status["jobs"] == {"waiting": 0, "running": 1}
     assert "tasks of init.label" in status["waits_for"] and status["size_bytes"] > 1000
