@@ -190,8 +190,11 @@ class Walkers:
             np.zeros((n, capacity)),
         )
 
-    def _make_buffers(self) -> None:
-        """Everything that a search writes, for the present capacities."""
+    def _make_buffers(self, old: kernels.Slots | None = None) -> None:
+        """Everything that a search writes, for the present capacities.
+
+        old : slots to keep: those of trials that were evaluated and may yet be accepted
+        """
         n, model = self.n_walkers, self._evaluator.model
         n_slots, n_rows = self._room
         capacity = self._state.positions.shape[1]
@@ -215,6 +218,8 @@ class Walkers:
             whole(n_slots, model.n_types),
             np.zeros((n, n_slots)),
         )
+        for before, after in zip(old or (), slots, strict=False):
+            after[tuple(slice(length) for length in before.shape)] = before
         scratch = kernels.Scratch(
             whole(n_rows),
             whole(n_rows),
@@ -229,7 +234,7 @@ class Walkers:
 
     def _more_room(self) -> None:
         self._room = (2 * self._room[0], 2 * self._room[1])
-        self._make_buffers()
+        self._make_buffers(self._search.slots)
 
     def _reserve(self, n_atoms: int) -> None:
         """Room for configurations of `n_atoms` atoms."""
@@ -241,7 +246,7 @@ class Walkers:
         for before, after in zip(old[1:], self._state[1:], strict=True):
             after[:, :used] = before
         self._state.n_atoms[:] = old.n_atoms
-        self._make_buffers()
+        self._make_buffers(self._search.slots)
 
     def n_molecules(self, w: int) -> int:
         """Molecules of walker w."""

@@ -154,7 +154,9 @@ def test_termination_is_like_ctrl_c(inputs: Any, tmp_path: Path, alh2: Any) -> N
     assert second.returncode == 1
     assert f"another driver is at work here (host {os.uname().nodename}, pid {driver.pid}" in second.stderr
     status = json.loads(alh2("status", tmp_path / "run", "--json").out)
-    assert (status["state"], status["stage"], status["driver"]) == ("interrupted", "bootstrap", False)
+    events = [json.loads(line) for line in (tmp_path / "run" / "journal.jsonl").read_text().splitlines()]
+    assert (events[-1]["event"], events[-1]["stage"]) == ("interrupted", status["stage"])
+    assert (status["state"], status["driver"]) == ("interrupted", False)
     assert "the same command resumes" in status["message"]
     limit = time.monotonic() + 60
     labels = tmp_path / "run" / "init" / "02.fp"

@@ -68,6 +68,33 @@ def test_every_walker_does_what_it_does_alone(
     assert moved > 50 * n
 
 
+@pytest.mark.parametrize("grows", ["more atoms", "more rows"])
+def test_a_trial_can_be_accepted_after_another_walker_needed_more_room(
+    grows: str, host: Atoms, random_model: Callable[..., Path]
+) -> None:
+    """Evaluated trials outlive the buffers they were evaluated in."""
+    potential = IncrementalPotential(random_model(descriptor={"sel": [300, 300, 600, 3000]}, fitting={"seed": 3}))
+    walkers = potential.walkers(host, ("H", "H"), n_walkers=2)
+    molecule = np.array([[6.0, 9.0, 2.0], [6.0, 9.0, 2.74]])
+    for w in (0, 1):
+        walkers.start(w, np.empty((0, 2, 3)))
+    change_ev = walkers.trial(0, None, molecule)
+    grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 6, endpoint=False) + 0.03] * 3), axis=-1).reshape(-1, 3)
+    crowd = (grid[: 70 if grows == "more atoms" else 60] @ CELL)[:, None] + np.array([[0.0, 0, 0], [0.0, 0, 0.74]])
+    distances = np.linalg.norm(crowd.reshape(-1, 1, 3) - host.positions, axis=-1).min(axis=1).reshape(-1, 2).min(axis=1)
+    room, capacity = walkers._room, walkers._state.positions.shape[1]
+    walkers.start(1, crowd[distances > 0.6])
+    assert (walkers._state.positions.shape[1] > capacity) == (grows == "more atoms")
+    assert walkers._room > room or grows == "more atoms"
+    walkers.accept(0)
+    kept_ev = walkers.energy_ev(0)
+    np.testing.assert_array_equal(walkers.guests_ang(0), molecule[None])
+    walkers.refresh(0)
+    assert walkers.energy_ev(0) == pytest.approx(kept_ev, abs=1e-10)
+    walkers.start(1, np.empty((0, 2, 3)))
+    assert kept_ev - walkers.energy_ev(1) == pytest.approx(change_ev, abs=1e-10)
+
+
 def test_lengths_may_differ(host: Atoms, random_model: Callable[..., Path]) -> None:
     potential = IncrementalPotential(random_model(), threads=1)
     asked: list[int] = []
