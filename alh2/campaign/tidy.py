@@ -40,6 +40,7 @@ def _training(folder: Path) -> list[Path]:
     last = {path.resolve() for path in folder.glob("*/model.ckpt.*")}
     old = [path for path in folder.glob("*/model.ckpt-*") if path.resolve() not in last]
     copies = [path for path in folder.glob("data.*/*") if path.is_dir()]
+    copies += list(folder.glob("evaluate.*/frames.npz"))
     return [*copies, *folder.glob("*/old"), *old]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from alh2.campaign.context import Campaign
+from alh2.campaign.correcting import correct_baselines
 from alh2.config.model import CommitteeConfig
 from alh2.core.frames import LabelledFrame
 from alh2.dataset.checks import check_sel
@@ -14,7 +15,7 @@ from alh2.train.pair_fit import member_baseline
 
 
 def train(campaign: Campaign, iteration: int) -> None:
-    """Export the training frames and train every committee; repeatable.
+    """Export the training frames train every committee, and correct their pair baselines; repeatable.
 
     See :func:`usable_frames` for what they are trained on.
     """
@@ -44,6 +45,7 @@ def train(campaign: Campaign, iteration: int) -> None:
         root_seed=campaign.param.seed,
     )
     train_committees(plan, campaign.machine.train, on_progress=campaign.on_progress)
+    correct_baselines(campaign, iteration, usable)
 
 
 def usable_frames(campaign: Campaign, iteration: int) -> list[LabelledFrame]:

@@ -80,9 +80,13 @@ class PairBaseline:
 
     def label(self, frame: Frame) -> Label:
         """Energy (eV) and forces (n_atoms, 3) (eV/Å) of `frame`; raises BadInputError for an unknown element."""
-        terms = Terms.of(frame, self)
-        values = np.concatenate([s.coefficients_ev for s in (*self.pairs, self.bond)])
+        terms, values = Terms.of(frame, self), self.coefficients_ev
         return Label(float(terms.energy @ values), (terms.forces @ values).reshape(-1, 3), "pair baseline")
+
+    @property
+    def coefficients_ev(self) -> np.ndarray:
+        """(n_coefficients,) of all terms, pairs in order, then the bond."""
+        return np.concatenate([s.coefficients_ev for s in (*self.pairs, self.bond)])
 
     def rest(self, labelled: LabelledFrame) -> LabelledFrame:
         """`scale` times what these terms leave of the interaction label of `labelled`, with a host label of zero."""

@@ -80,8 +80,8 @@ def prepare_member(plan: TrainingPlan, number: int, member: Member, *, attempt: 
     atomic_write_json(work_dir / "input.json", content)
     inputs = ["input.json"]
     if data.baseline is not None:
-        data.baseline.save(member.pair_baseline)
-        inputs.append(member.pair_baseline.name)
+        data.baseline.save(member.pair_start)
+        inputs.append(member.pair_start.name)
     if reuse:
         assert plan.previous_train_dir is not None
         inputs += _copy_checkpoint(Member(plan.previous_train_dir, member.target, member.index), work_dir)

@@ -53,6 +53,11 @@ class Member:
         return self.work_dir / FILE_NAME
 
     @property
+    def pair_start(self) -> Path:
+        """The pair potential that was taken off the labels; `pair_baseline` is it and what is fitted after training."""
+        return self.work_dir / "pair_baseline_start.json"
+
+    @property
     def checkpoint(self) -> Path:
         """Prefix of the checkpoint files."""
         return self.work_dir / "model.ckpt"

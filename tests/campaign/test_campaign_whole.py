@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from alh2.potential.pair_baseline import FILE_NAME, load_pair_baseline
 
 pytestmark = pytest.mark.slow
 
@@ -135,6 +138,16 @@ def test_training_of_an_iteration_uses_what_earlier_ones_found(finished: Any) ->
     ]
     assert found and held
     assert counts[1] - counts[0] == len(found) + len(held)
+
+
+def test_pair_baselines_are_corrected_after_training(finished: Any) -> None:
+    """What was taken off the labels stays beside what belongs to the models, and they differ in their terms only."""
+    folders = sorted(finished.workdir.glob("iter.*/00.train/interaction.0*"))
+    assert len(folders) >= 2
+    for folder in folders:
+        start, final = (load_pair_baseline(folder / name) for name in ("pair_baseline_start.json", FILE_NAME))
+        assert (start.kinds, start.scale) == (final.kinds, final.scale)
+        assert np.abs(final.coefficients_ev - start.coefficients_ev).max() > 1e-4
 
 
 def test_journal_has_start_and_end_of_every_stage(finished: Any) -> None:

@@ -14,7 +14,7 @@ from alh2.core.frames import Frame, Label, LabelledFrame
 from alh2.label import xtb
 from alh2.potential.pair_baseline import PairBaseline, Spline
 from alh2.train.members import Member
-from alh2.train.pair_fit import empty_baseline, fit_pair_baseline, member_baseline
+from alh2.train.pair_fit import corrected_baseline, empty_baseline, fit_pair_baseline, member_baseline
 
 HOST = ("Al", "O", "O")
 KINDS = ("Al(O2)", "O(Al)")
@@ -164,3 +164,39 @@ def test_labels_of_the_bare_host_are_needed() -> None:
     bare = [replace(f, host_label=None) for f in frames(np.random.default_rng(1), 3, known=None)]
     with pytest.raises(BadInputError, match="a label of their bare host, found none of 3"):
         fit_pair_baseline(bare, cutoff_ang=RCUT)
+
+
+def test_what_networks_leave_is_added_and_nothing_else() -> None:
+    rng = np.random.default_rng(4)
+    known, fresh = frames(rng, 120, known=truth()), frames(rng, 40, known=truth())
+    start = fit_pair_baseline(known, cutoff_ang=RCUT)
+    spline = replace(start.pairs[0], coefficients_ev=tuple(0.02 * np.arange(len(start.pairs[0].coefficients_ev))[::-1]))
+    wrong = replace(empty_baseline(start.kinds, RCUT), pairs=(spline, *empty_baseline(start.kinds, RCUT).pairs[1:]))
+
+    def predicted(labelled: LabelledFrame, *, error: PairBaseline | None) -> Label:
+        """The truth but for noise and an error that is alike everywhere, as a trained network's is."""
+        own = truth().label(labelled.frame)
+        if error is None:
+            return own
+        more, noise = error.label(labelled.frame), 0.002 * rng.normal() * labelled.frame.n_h2
+        return Label(own.energy_ev + noise + more.energy_ev, own.forces_ev_ang + more.forces_ev_ang, "network")
+
+    def off(baseline: PairBaseline) -> np.ndarray:
+        """What the same network is off by, per molecule, on fresh frames with `baseline` instead of `start`."""
+        return np.array(
+            [
+                (wrong.label(f.frame).energy_ev + baseline.label(f.frame).energy_ev - start.label(f.frame).energy_ev)
+                / f.frame.n_h2
+                for f in fresh
+            ]
+        )
+
+    before = off(start)
+    assert np.abs(before.mean()) > 0.03
+    corrected = corrected_baseline(start, known, [predicted(f, error=wrong) for f in known])
+    assert (corrected.scale, corrected.kinds) == (start.scale, start.kinds)
+    after = off(corrected)
+    assert np.abs(after.mean()) < 0.05 * np.abs(before.mean())
+    assert np.sqrt(np.mean(after**2)) < 0.1 * np.sqrt(np.mean(before**2))
+    right = corrected_baseline(start, known, [predicted(f, error=None) for f in known])
+    np.testing.assert_allclose(right.coefficients_ev, start.coefficients_ev, rtol=0.0, atol=1e-9)
