@@ -36,6 +36,13 @@ Trajectory = Annotated[
     str | None, typer.Option(help="Format of a trajectory in the output folder: extxyz or lammpstrj (LAMMPS dump).")
 ]
 Flexible = Annotated[bool, typer.Option(help="The framework moves: molecular dynamics between blocks of moves.")]
+Biased = Annotated[
+    bool,
+    typer.Option(help="New molecules are drawn where the empty framework binds them; the acceptance undoes the bias."),
+]
+Reinsertion = Annotated[
+    float, typer.Option(help="Weight of moves that place a molecule anew, beside 30, 30, 20, 20 of the others.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -57,6 +64,8 @@ def gcmc(
     max_molecules: Annotated[int | None, typer.Option(help="Insertions beyond are rejected.")] = None,
     bond_length: Annotated[float | None, typer.Option(help="H2 bond, Å (default: the model's own minimum).")] = None,
     min_distance: MinDistance = 1.4,
+    biased: Biased = False,
+    reinsertion: Reinsertion = 0.0,
     pair_baseline: PairFile = None,
     dataset: Dataset = None,
     output: Output = None,
@@ -74,11 +83,12 @@ def gcmc(
     Exit codes: 0 done, 1 the model's energies cannot be trusted, 2 bad input, 3 stopped and resumable.
     """
     started = time.monotonic()
-    from alh2.cli.gcmc_run import FlexibleOptions, Inputs, Lengths, OutputOptions, run_command
+    from alh2.cli.gcmc_run import FlexibleOptions, Inputs, Lengths, Moves, OutputOptions, run_command
 
     inputs = Inputs(model, structure, pair_baseline, dataset, bond_length, min_distance)
     lengths = Lengths(temperature, pressure, fugacity, moves, equilibration, sample_every, max_molecules, seed)
     deadline = None if max_wall_s is None else started + max_wall_s
     outputs = OutputOptions(output, max_wall_s, deadline, restart_every, trajectory, trajectory_every)
     dynamics = FlexibleOptions(moves_per_block, md_steps, dt_fs) if flexible else None
-    run_command(inputs, lengths, outputs, initial=tuple(initial or [0]), flexible=dynamics)
+    chosen = Moves(tuple(initial or [0]), biased, reinsertion, dynamics)
+    run_command(inputs, lengths, outputs, chosen)

@@ -72,6 +72,16 @@ class FlexibleOptions:
     dt_fs: float
 
 
+@dataclass(frozen=True)
+class Moves:
+    """How it moves: molecules placed at random in each replica, bias of insertions, re-insertions, dynamics."""
+
+    initial: tuple[int, ...]
+    biased: bool
+    reinsertion: float
+    flexible: FlexibleOptions | None
+
+
 @dataclass(frozen=True, eq=False)
 class Replica:
     """One run: loading at random, seed, and where its files go (None: nowhere)."""
@@ -81,14 +91,7 @@ class Replica:
     folder: Path | None
 
 
-def run_command(
-    inputs: Inputs,
-    lengths: Lengths,
-    outputs: OutputOptions,
-    *,
-    initial: tuple[int, ...],
-    flexible: FlexibleOptions | None,
-) -> None:
+def run_command(inputs: Inputs, lengths: Lengths, outputs: OutputOptions, moves: Moves) -> None:
     """Run, show and write; raises Alh2Error with the exit code for anything that goes wrong."""
     from alh2.gcmc import RigidMolecule
     from alh2.potential.load import load_potential
@@ -102,15 +105,15 @@ def run_command(
     host, guests_ang = _host_and_guests(inputs.structure)
     _check_dataset(inputs.dataset)
     baseline = inputs.pair_baseline or baseline_beside(inputs.models[0])
-    dynamics = _dynamics(flexible, inputs.models[0], baseline)
+    dynamics = _dynamics(moves.flexible, inputs.models[0], baseline)
     potential = load_potential(inputs.models, pair_baseline=baseline)
     typer.echo(potential.describe())
     typer.echo(
         f"{inputs.structure}: host {host.get_chemical_formula(mode='hill') or 'empty box'}, "
-        f"{len(guests_ang)} H2 in the file, {' or '.join(map(str, initial))} more at random"
+        f"{len(guests_ang)} H2 in the file, {' or '.join(map(str, moves.initial))} more at random"
     )
-    replicas = _replicas(initial, lengths.seed, outputs.folder)
-    settings = _settings(inputs, lengths, guests_ang)
+    replicas = _replicas(moves.initial, lengths.seed, outputs.folder)
+    settings = _moves_of(_settings(inputs, lengths, guests_ang), moves, (host, molecule, potential), lengths)
     with StopOnSignals(waits=outputs.folder is not None) as stop:
         each = [
             _own_settings(settings, outputs, replica, identity=_identity(inputs.models[0], baseline), stop=stop)
@@ -181,6 +184,27 @@ def _settings(inputs: Inputs, lengths: Lengths, guests_ang: np.ndarray) -> GcmcS
         min_distance_ang=inputs.min_distance_ang,
         progress=progress_line(),
     )
+
+
+def _moves_of(
+    settings: GcmcSettings, moves: Moves, system: tuple[Atoms, RigidMolecule, DescribedPotential], lengths: Lengths
+) -> GcmcSettings:
+    """With the moves asked for."""
+    from alh2.gcmc import MoveWeights, host_energy_grid
+
+    settings = replace(settings, move_weights=MoveWeights(reinsertion=moves.reinsertion))
+    if not moves.biased:
+        return settings
+    host, molecule, potential = system
+    if moves.flexible is not None or not len(host):
+        found = "--flexible" if len(host) else "an empty box"
+        raise BadInputError("--biased", expected="a rigid framework, whose empty sites stay", found=found)
+    grid = host_energy_grid(
+        host, molecule, potential, temperature_k=lengths.temperature_k, seed=lengths.seed,
+        min_distance_ang=settings.min_distance_ang,
+    )  # fmt: skip
+    typer.echo(f"insertions drawn from an energy grid of {len(grid.voxels)} leaves")
+    return replace(settings, energy_grid=grid)
 
 
 def _own_settings(

@@ -36,7 +36,7 @@ class ReferenceParameters:
 
     h2_* : Morse bond of H2 (well depth eV, length Å, steepness 1/Å), spectroscopic values of the free molecule
     al_* : Morse well between a guest H and Al
-    host_lj : guest H with every other host element; guest_lj : guest H with H of other molecules (per pair of atoms)
+    host_lj : guest H with every other host element, ε times host_lj_scale; guest_lj : guest H with H of other molecules
     bond_k, angle_k, torsion_k : spring constants eV/Å² of bonded, 1–3 and 1–4 host neighbours
     switch_ang, cutoff_ang : guest interactions are switched off between the two
     """
@@ -53,6 +53,7 @@ class ReferenceParameters:
         LennardJones("N", 0.0028, 2.80),
         LennardJones("O", 0.0026, 2.65),
     )
+    host_lj_scale: float = 1.0
     guest_lj: LennardJones = LennardJones("H", 0.00075, 2.70)
     bond_k_ev_ang2: float = 25.0
     angle_k_ev_ang2: float = 3.0
@@ -109,7 +110,7 @@ def _bond_energy(frame: Frame, params: ReferenceParameters, forces: np.ndarray) 
     delta = (frame.positions_ang[first + 1] - frame.positions_ang[first]) @ np.linalg.inv(frame.cell_ang)
     vectors = (delta - np.round(delta)) @ frame.cell_ang
     distance = np.maximum(np.linalg.norm(vectors, axis=1), SHORTEST_ANG)
-    energy, slope = _morse(distance, params.h2_depth_ev, params.h2_length_ang, params.h2_steepness_per_ang)
+    energy, slope = bond_pair(distance, params)
     _add_pair_forces(forces, first, first + 1, (slope / distance)[:, None] * vectors)
     return float(energy.sum())
 
@@ -118,22 +119,15 @@ def _guest_host_energy(frame: Frame, params: ReferenceParameters, forces: np.nda
     """Lennard-Jones and Al Morse between guest atoms and host atoms in every image; adds forces."""
     if not frame.n_host:
         return 0.0
-    table = {entry.element: entry for entry in params.host_lj}
-    hosts = frame.symbols[: frame.n_host]
-    for symbol in sorted(set(hosts) - set(table) - {"Al"}):
-        raise BadInputError(
-            "reference potential", expected=f"host elements Al, {', '.join(table)}", found=f'"{symbol}"'
-        )
-    is_al = np.array([s == "Al" for s in hosts])
-    epsilon = np.array([0.0 if s == "Al" else table[s].epsilon_ev for s in hosts])
-    sigma = np.array([1.0 if s == "Al" else table[s].sigma_ang for s in hosts])
+    hosts = np.array(frame.symbols[: frame.n_host])
     guests = np.arange(frame.n_host, frame.n_atoms)
     g, h, vectors = _pairs_within(frame, guests, np.arange(frame.n_host), params.cutoff_ang)
-    distance = np.maximum(np.linalg.norm(vectors, axis=1), SHORTEST_ANG)
-    energy, slope = _lennard_jones(distance, epsilon[h], sigma[h])
-    al = is_al[h]
-    energy[al], slope[al] = _morse(distance[al], params.al_depth_ev, params.al_length_ang, params.al_steepness_per_ang)
-    energy, slope = _switched(energy, slope, distance, params)
+    distance = np.linalg.norm(vectors, axis=1)
+    energy, slope = np.zeros(len(distance)), np.zeros(len(distance))
+    for element in sorted(set(hosts.tolist())):
+        mine = hosts[h] == element
+        energy[mine], slope[mine] = guest_host_pair(element, distance[mine], params)
+    distance = np.maximum(distance, SHORTEST_ANG)
     _add_pair_forces(forces, g, h, (slope / distance)[:, None] * vectors)
     return float(energy.sum())
 
@@ -143,10 +137,40 @@ def _guest_guest_energy(frame: Frame, params: ReferenceParameters, forces: np.nd
     guests = np.arange(frame.n_host, frame.n_atoms)
     i, j, vectors = _pairs_within(frame, guests, guests, params.cutoff_ang, skip_own_molecule=True)
     distance = np.maximum(np.linalg.norm(vectors, axis=1), SHORTEST_ANG)
-    energy, slope = _lennard_jones(distance, params.guest_lj.epsilon_ev, params.guest_lj.sigma_ang)
-    energy, slope = _switched(0.5 * energy, 0.5 * slope, distance, params)  # every pair appears twice
+    energy, slope = (0.5 * x for x in guest_guest_pair(distance, params))  # every pair appears twice
     _add_pair_forces(forces, i, j, (slope / distance)[:, None] * vectors)
     return float(energy.sum())
+
+
+def guest_host_pair(
+    element: str, distance_ang: np.ndarray, params: ReferenceParameters
+) -> tuple[np.ndarray, np.ndarray]:
+    """Energy (eV) and slope (eV/Å), (n,) each, of a guest H and a host atom; BadInputError for an unknown element."""
+    table = {entry.element: entry for entry in params.host_lj}
+    if element != "Al" and element not in table:
+        raise BadInputError(
+            "reference potential", expected=f"host elements Al, {', '.join(table)}", found=f'"{element}"'
+        )
+    distance = np.maximum(distance_ang, SHORTEST_ANG)
+    if element == "Al":
+        energy, slope = _morse(distance, params.al_depth_ev, params.al_length_ang, params.al_steepness_per_ang)
+    else:
+        energy, slope = _lennard_jones(
+            distance, params.host_lj_scale * table[element].epsilon_ev, table[element].sigma_ang
+        )
+    return _switched(energy, slope, distance, params)
+
+
+def guest_guest_pair(distance_ang: np.ndarray, params: ReferenceParameters) -> tuple[np.ndarray, np.ndarray]:
+    """Energy (eV) and slope (eV/Å), (n,) each, of two H of different molecules."""
+    distance = np.maximum(distance_ang, SHORTEST_ANG)
+    energy, slope = _lennard_jones(distance, params.guest_lj.epsilon_ev, params.guest_lj.sigma_ang)
+    return _switched(energy, slope, distance, params)
+
+
+def bond_pair(distance_ang: np.ndarray, params: ReferenceParameters) -> tuple[np.ndarray, np.ndarray]:
+    """Energy (eV) and slope (eV/Å), (n,) each, of a molecule's bond."""
+    return _morse(distance_ang, params.h2_depth_ev, params.h2_length_ang, params.h2_steepness_per_ang)
 
 
 def _pairs_within(
@@ -175,9 +199,7 @@ def _pairs_within(
     return np.concatenate(ii), np.concatenate(jj), np.concatenate(found)
 
 
-def _lennard_jones(
-    distance: np.ndarray, epsilon: np.ndarray | float, sigma: np.ndarray | float
-) -> tuple[np.ndarray, np.ndarray]:
+def _lennard_jones(distance: np.ndarray, epsilon: float, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     """Energy and dE/dr of 4ε[(σ/r)¹² - (σ/r)⁶]."""
     sixth = (sigma / distance) ** 6
     return 4.0 * epsilon * (sixth**2 - sixth), -24.0 * epsilon * (2.0 * sixth**2 - sixth) / distance

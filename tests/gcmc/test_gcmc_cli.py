@@ -97,6 +97,22 @@ def test_nothing_happened_is_said(files, monkeypatch, capsys):
     assert "N never changed, so its error is unknown" in capsys.readouterr().out
 
 
+def test_moves_can_be_chosen(files, monkeypatch, capsys, tmp_path):
+    """Biased insertions and re-insertions: another chain, the same answer."""
+    found = {}
+    for name, more in (("plain", ""), ("chosen", "--biased --reinsertion 20")):
+        more += f" --fugacity 300 --moves 6000 --max-molecules 1 --seed 3 --output {tmp_path / name}"
+        assert call(files, monkeypatch, more=more) == 0
+        found[name] = json.loads((tmp_path / name / "result.json").read_text())
+    assert "insertions drawn from an energy grid of" in capsys.readouterr().out
+    plain, chosen = found["plain"], found["chosen"]
+    assert chosen["acceptance"]["reinsertion"]["attempted"] == pytest.approx(1000, abs=120)
+    assert chosen["series"]["n_adsorbed"] != plain["series"]["n_adsorbed"]
+    error = np.hypot(plain["n_adsorbed_error"], chosen["n_adsorbed_error"])
+    assert 0.0 < error < 0.05
+    assert abs(plain["mean_n_adsorbed"] - chosen["mean_n_adsorbed"]) < 4.0 * error
+
+
 @pytest.mark.parametrize(
     ("keywords", "words"),
     [
@@ -132,6 +148,8 @@ def test_nothing_happened_is_said(files, monkeypatch, capsys):
         ({"more": "--pressure 1 --dataset {files}"}, "expected a dataset, found no systems"),
         ({"more": "--pressure 1 --dataset {loaded}"}, "compositions that determine the energy of adding one H2"),
         ({"more": "--pressure 1 --flexible --md-steps 0"}, "steps: expected a whole number >= 1, found 0"),
+        ({"more": "--pressure 1 --flexible --biased"}, "--biased: expected a rigid framework"),
+        ({"more": "--pressure 1 --reinsertion=-1"}, "move_weights: expected numbers >= 0"),
         ({"more": "--pressure 1 --flexible"}, "expected a model that LAMMPS takes"),
     ],
 )

@@ -1,0 +1,255 @@
+"""Twin experiment: campaigns whose electronic structure is an analytic potential, against its exact isotherm.
+
+    python tests/benchmarks/twin.py [--short] [--host small|crystal] [--seeds 1 2 3] [--work FOLDER]
+
+The reference potential plays the quantum code. On the same frozen host, Monte Carlo with the reference itself gives the
+exact loading and energy at every pressure, starting empty and starting loaded. Beside it stand
+
+(a) the usual protocol: one loading, molecular dynamics at 77 K, total energies, no loop;
+(b) the full loop (`alh2 run`), every model of its interaction committee run, with the interval of the committee.
+
+Everything is kept in FOLDER: the same command goes on where it was stopped. `--short`: the small host, one seed, three
+pressures. The last line is JSON; `passed` is what is asked of (b): the loading within 5 % or its 95 % interval at every
+pressure from both starts, energy per molecule within 0.3 kJ/mol, intervals that cover at least 90 % of all points with
+half-widths of at most 20 % of the loading.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from twin_case import BOND_ANG, CRYSTAL, MIN_DISTANCE_ANG, PRESSURES_BAR, SMALL, TEMPERATURE_K, Case, write_inputs
+from twin_paper import paper_potential
+from twin_truth import exact_potential
+
+from alh2.assess.errors import load_errors
+from alh2.core.atoms import to_atoms
+from alh2.core.files import atomic_write_json
+from alh2.core.statistics import Estimate
+from alh2.core.units import EV_IN_KJ_PER_MOL
+from alh2.gcmc import RigidMolecule, fugacity_bar, host_energy_grid, simulate
+from alh2.gcmc.averages import averages
+from alh2.potential.frames_npz import load_frames
+from alh2.potential.load import load_potential
+from alh2.potential.protocol import Potential
+from alh2.production.committee_interval import committee_interval, loading_error, systematic_error_ev
+from alh2.train.members import members
+
+WITHIN_RELATIVE, WITHIN_KJ_PER_MOL, WANTED_COVERAGE, WIDEST_RELATIVE = 0.05, 0.3, 0.9, 0.2
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is run: pressures, and measured moves of the truth and of each model."""
+
+    pressures_bar: tuple[float, ...]
+    truth_moves: int
+    model_moves: int
+
+
+FULL, SHORT = Size(PRESSURES_BAR, 100_000, 40_000), Size((0.01, 0.1, 0.4), 50_000, 25_000)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run: molecules per cell, its variance, and energy per molecule (kJ/mol), with standard errors."""
+
+    n: float
+    n_error: float
+    n_variance: float
+    energy_kj_per_mol: float
+    energy_error_kj_per_mol: float
+
+    @property
+    def loading(self) -> Estimate:
+        """The loading as an estimate."""
+        return Estimate(self.n, self.n_error, math.nan, 0)
+
+
+def runs(
+    file: Path, host: Atoms, potential: Potential, case: Case, size: Size, *, moves: int, seed: int
+) -> dict[str, Point]:
+    """Points of `potential` by "pressure/start", read from `file` where they are there already."""
+    done: dict[str, Point] = {}
+    if file.exists():
+        done = {key: Point(**value) for key, value in json.loads(file.read_text()).items()}
+    molecule, grid = RigidMolecule.h2(BOND_ANG), None
+    for pressure in size.pressures_bar:
+        for start in (0, case.loaded):
+            key = f"{pressure:g}/{start}"
+            if key in done:
+                continue
+            if grid is None:
+                grid = host_energy_grid(
+                    host, molecule, potential, temperature_k=TEMPERATURE_K, seed=seed, spacing_ang=0.7,
+                    most_refined=300, min_distance_ang=MIN_DISTANCE_ANG,
+                )  # fmt: skip
+            result = simulate(
+                host, molecule, potential, temperature_k=TEMPERATURE_K,
+                fugacity_bar=fugacity_bar(pressure, TEMPERATURE_K), n_moves=moves, n_equilibration=moves // 4,
+                seed=seed + len(done), n_initial=start, energy_grid=grid, min_distance_ang=MIN_DISTANCE_ANG,
+                max_molecules=case.max_loading, max_frames=0, move_weights=(WEIGHTS),
+            )  # fmt: skip
+            done[key] = _point(result.n_adsorbed, result.adsorption_energy_ev)
+            atomic_write_json(file, {name: asdict(point) for name, point in done.items()})
+            print(f"{file.parent.name}/{file.stem} {key}: {done[key].n:.2f} ± {done[key].n_error:.2f} H2", flush=True)
+    return done
+
+
+WEIGHTS = {"insertion": 25, "deletion": 25, "translation": 20, "rotation": 20, "reinsertion": 10}
+
+
+def _point(n: np.ndarray, energy_ev: np.ndarray) -> Point:
+    found = averages(n, energy_ev, temperature_k=TEMPERATURE_K)
+    kept = n[found.n_discarded :]
+    mean = found.n_adsorbed.mean
+    per = EV_IN_KJ_PER_MOL / mean if mean > 0 else math.nan
+    energy = found.adsorption_energy_ev
+    return Point(
+        mean, found.n_adsorbed.standard_error, float(kept.var()), energy.mean * per, energy.standard_error * per
+    )
+
+
+def campaign(folder: Path, param: Path, machine: Path) -> Path:
+    """The campaign in `folder`, run until it is over; converged or not is for the comparison to judge."""
+    workdir = folder / "campaign"
+    command = [str(Path(sys.executable).parent / "alh2"), "run", str(param), str(machine), "--workdir", str(workdir)]
+    status = [command[0], "status", str(workdir), "--json"]
+    if workdir.exists() and json.loads(subprocess.run(status, capture_output=True, text=True).stdout)["state"] in (
+        "done",
+        "not-converged",
+    ):
+        return workdir
+    done = subprocess.run(command)
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
+    return workdir
+
+
+def last_iteration(workdir: Path) -> int:
+    """The last iteration that was assessed."""
+    return max(int(p.parent.parent.name[5:]) for p in workdir.glob("iter.*/03.assess/assess.json"))
+
+
+def loop_points(
+    workdir: Path, folder: Path, host: Atoms, case: Case, size: Size, seed: int
+) -> tuple[list[dict[str, Point]], float]:
+    """Points of every member of the interaction committee, and the error (eV) of its insertion energies."""
+    iteration = last_iteration(workdir)
+    directory = workdir / f"iter.{iteration:06d}"
+    errors, insertions = load_errors(directory / "03.assess" / "errors.interaction.npz")
+    del errors
+    answers = []
+    for member in members(directory / "00.train", "interaction", insertions.models_ev.shape[0]):
+        potential = load_potential(member.frozen, pair_baseline=member.pair_baseline)
+        file = folder / f"loop.{iteration}.{member.index}.json"
+        answers.append(runs(file, host, potential, case, size, moves=size.model_moves, seed=seed + 1000 * member.index))
+    return answers, systematic_error_ev(insertions.errors_ev)
+
+
+def compare(
+    truth: dict[str, Point], paper: dict[str, Point], loop: list[dict[str, Point]], error_ev: float
+) -> list[dict[str, Any]]:
+    """One row per pressure and start."""
+    rows = []
+    for key, run in truth.items():
+        pressure, start = key.split("/")
+        both = [truth[k] for k in truth if k.split("/")[0] == pressure]
+        exact = replace(run, n=float(np.mean([p.n for p in both])))
+        exact_error = math.sqrt(sum(p.n_error**2 for p in both)) / len(both)
+        mine = [points[key] for points in loop]
+        shift = loading_error(float(np.mean([p.n_variance for p in mine])), error_ev, temperature_k=TEMPERATURE_K)
+        interval = committee_interval([p.loading for p in mine], model_error=shift)
+        half = math.hypot(interval.half_width_95, 1.96 * exact_error)
+        off = interval.mean - exact.n
+        energy = float(np.mean([p.energy_kj_per_mol for p in mine]))
+        rows.append(
+            {
+                "pressure_bar": float(pressure),
+                "start": int(start),
+                "exact": exact.n,
+                "exact_error": exact_error,
+                "loop": interval.mean,
+                "half_width_95": interval.half_width_95,
+                "statistical": interval.statistical,
+                "committee": interval.committee,
+                "model": interval.model,
+                "covered": abs(off) <= half,
+                "right": abs(off) <= max(half, WITHIN_RELATIVE * exact.n),
+                "narrow": interval.half_width_95 <= WIDEST_RELATIVE * interval.mean,
+                "energy_off_kj_per_mol": energy - float(np.mean([p.energy_kj_per_mol for p in both])),
+                "paper": paper[key].n,
+                "paper_right": abs(paper[key].n - exact.n) <= WITHIN_RELATIVE * exact.n + 1.96 * paper[key].n_error,
+            }
+        )
+    return rows
+
+
+def one_seed(case: Case, size: Size, seed: int, work: Path) -> list[dict[str, Any]]:
+    """Everything of one seed."""
+    folder = work / case.name / f"seed.{seed}"
+    param, machine = write_inputs(case, seed, folder)
+    workdir = campaign(folder, param, machine)
+    host = to_atoms(load_frames(workdir / "init" / "hosts.npz")[-1])
+    exact = exact_potential(case.parameters)
+    truth = runs(folder / "truth.json", host, exact, case, size, moves=size.truth_moves, seed=seed)
+    loop, error_ev = loop_points(workdir, folder, host, case, size, seed)
+    paper = runs(
+        folder / "paper.json", host, paper_potential(folder, param, machine, seed), case, size,
+        moves=size.model_moves, seed=seed,
+    )  # fmt: skip
+    rows = compare(truth, paper, loop, error_ev)
+    for row in rows:
+        print(
+            f"seed {seed}, {row['pressure_bar']:g} bar from {row['start']}: exact {row['exact']:.2f}, "
+            f"loop {row['loop']:.2f} ± {row['half_width_95']:.2f}, one loading without a loop {row['paper']:.2f}"
+        )
+    return [{"seed": seed, "insertion_error_mev": 1e3 * error_ev, **row} for row in rows]
+
+
+def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The figures asked for."""
+    coverage = sum(r["covered"] for r in rows) / len(rows)
+    energy = max(abs(r["energy_off_kj_per_mol"]) for r in rows)
+    right, narrow = sum(r["right"] for r in rows) / len(rows), sum(r["narrow"] for r in rows) / len(rows)
+    passed = right == 1.0 and coverage >= WANTED_COVERAGE and narrow == 1.0 and energy <= WITHIN_KJ_PER_MOL
+    return {
+        "passed": passed,
+        "right": right,
+        "coverage": coverage,
+        "narrow": narrow,
+        "largest_energy_error_kj_per_mol": energy,
+        "largest_half_width_relative": max(r["half_width_95"] / max(r["loop"], 1e-9) for r in rows),
+        "one_loading_right": sum(r["paper_right"] for r in rows) / len(rows),
+        "seeds": len({r["seed"] for r in rows}),
+        "points": rows,
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="small host, one seed, three pressures")
+    parser.add_argument("--host", choices=("small", "crystal"), default="small")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "alh2-twin")
+    options = parser.parse_args()
+    case, size, seeds = (SMALL, SHORT, options.seeds[:1]) if options.short else (SMALL, FULL, options.seeds)
+    if options.host == "crystal" and not options.short:
+        case = CRYSTAL
+    rows = [row for seed in seeds for row in one_seed(case, size, seed, options.work.resolve())]
+    print(json.dumps({"host": case.name, **verdict(rows)}))
+
+
+if __name__ == "__main__":
+    main()

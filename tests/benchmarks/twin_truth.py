@@ -1,0 +1,86 @@
+"""The analytic reference potential as a Monte Carlo potential: what a twin experiment knows exactly.
+
+On a frozen host the reference is a sum over pairs of atoms. Tabulated as splines with knots every 0.01 Å it runs
+through the compiled pair energies; `test_twin.py` compares it with `reference_energy_forces`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from ase import Atoms
+from scipy.linalg import solve_banded
+
+from alh2.label.reference_pes import ReferenceParameters, bond_pair, guest_guest_pair, guest_host_pair
+from alh2.potential.pair_baseline import PairBaseline, Spline, n_pair_terms
+from alh2.potential.pair_session import PairBaselinePotential
+from alh2.potential.protocol import EnergySession
+
+FIRST_ANG, SPACING_ANG = 0.8, 0.01
+
+
+class _NoSession:
+    """No energy at all."""
+
+    energy_ev = 0.0
+
+    def __init__(self, guests_ang: np.ndarray) -> None:
+        self.guests_ang = guests_ang
+
+    def trial(self, remove: int | None, insert_ang: np.ndarray | None) -> float:
+        """No change."""
+        return 0.0
+
+    def accept(self) -> None:
+        """Nothing to keep: the pair session knows the molecules."""
+
+    def recompute_ev(self) -> float:
+        """Nothing."""
+        return 0.0
+
+
+class _Nothing:
+    """`Potential` without energy, under which the pairs are everything."""
+
+    def describe(self) -> str:
+        """One line."""
+        return "nothing"
+
+    def start(self, framework: Atoms, molecule_symbols: tuple[str, ...], guests_ang: np.ndarray) -> EnergySession:
+        """A session whose energies are zero."""
+        return _NoSession(guests_ang)
+
+    def molecule_energy_ev(self, molecule_symbols: tuple[str, ...], sites_ang: np.ndarray) -> float:
+        """Zero."""
+        return 0.0
+
+
+def exact_potential(params: ReferenceParameters) -> PairBaselinePotential:
+    """Interaction energies of H2 with a frozen host and each other, the bond included."""
+    elements = ("Al", *sorted(entry.element for entry in params.host_lj))
+    end = params.cutoff_ang
+    zero = _spline(lambda r: (np.zeros(len(r)), np.zeros(len(r))), FIRST_ANG, end)
+    pairs = [_spline(partial(guest_host_pair, element, params=params), FIRST_ANG, end) for element in elements]
+    pairs.append(_spline(partial(guest_guest_pair, params=params), FIRST_ANG, end))
+    pairs += [zero] * (n_pair_terms(len(elements)) - len(pairs))
+    bond = _spline(partial(bond_pair, params=params), 0.4, 1.5)
+    return PairBaselinePotential(
+        _Nothing(), PairBaseline(elements, end, tuple(pairs), bond, 1.0), "the reference potential"
+    )
+
+
+def _spline(pair: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], first_ang: float, last_ang: float) -> Spline:
+    """Interpolating cubic B-spline of `pair` with its slopes at both ends."""
+    n = round((last_ang - first_ang) / SPACING_ANG)
+    knots = np.linspace(first_ang, last_ang, n + 1)
+    spacing = (last_ang - first_ang) / n
+    values, slopes = pair(knots)
+    bands = np.zeros((5, n + 3))  # row i: (c[i-1] + 4 c[i] + c[i+1]) / 6; the first and last one slopes
+    bands[1, 2:], bands[2, 1:-1], bands[3, :-2] = 1 / 6, 4 / 6, 1 / 6
+    bands[2, 0], bands[1, 1], bands[0, 2] = -0.5 / spacing, 0.0, 0.5 / spacing
+    bands[2, -1], bands[3, -2], bands[4, -3] = 0.5 / spacing, 0.0, -0.5 / spacing
+    right = np.concatenate([[slopes[0]], values, [slopes[-1]]])
+    coefficients = solve_banded((2, 2), bands, right)
+    return Spline(first_ang, spacing, tuple(coefficients.tolist()))
