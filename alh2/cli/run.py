@@ -35,7 +35,16 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _stop_on_signals() -> None:
+def quiet_libraries() -> None:
+    """Keep the chatter of libraries, which read these variables as they are imported, from users."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without Å still gets its lines
+
+
+def stop_on_signals() -> None:
     """SIGTERM, and SIGHUP unless it is ignored (nohup), end the driver like Ctrl-C."""
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGUSR1, _interrupt)  # Slurm, some minutes before the time of the driver's own job is over
@@ -64,7 +73,7 @@ def run_command(
     if detach or as_job:
         return _start(param, machine, workdir, None if detach else job_option or [])
     try:
-        _stop_on_signals()
+        stop_on_signals()
         return _run(param, machine, workdir)
     except KeyboardInterrupt:
         raise InterruptedCampaignError(STOPPED) from None
@@ -88,13 +97,7 @@ def _start(param: Path, machine: Path, workdir: Path, job_options: list[str] | N
 
 
 def _run(param: Path, machine: Path, workdir: Path) -> int:
-    # Libraries read these as they are imported; their chatter is not for users.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without Å still gets its lines
-
+    quiet_libraries()
     from alh2.campaign.background import Successor
     from alh2.campaign.loop import run
     from alh2.campaign.open import open_campaign

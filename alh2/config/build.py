@@ -277,7 +277,10 @@ def production(tree: Tree | None) -> model.ProductionConfig | None:
         return None
     lists = {"pressures_bar": tuple(float(p) for p in tree["pressures_bar"]), "n_initial": tuple(tree["n_initial"])}
     floats = {key: float(tree[key]) for key in ("md_temperature_k", "md_dt_ps", "isotherm_temperature_k")}
-    return model.ProductionConfig(**{**tree, **lists, **floats})
+    error = tree["relative_error"]
+    return model.ProductionConfig(
+        **{**tree, **lists, **floats, "relative_error": None if error is None else float(error)}
+    )
 
 
 def failures(tree: Tree, root: Tree) -> model.FailureConfig:

@@ -297,7 +297,10 @@ class ConvergeConfig:
 
 @dataclass(frozen=True)
 class ProductionConfig:
-    """``alh2.production``: what is predicted after convergence."""
+    """``alh2.production``: what is predicted after convergence.
+
+    relative_error : of the isotherm; chains go on until it is reached or they have `max_moves`; None: they do not
+    """
 
     md_temperature_k: float
     md_loading: int
@@ -310,6 +313,8 @@ class ProductionConfig:
     n_equilibration: int
     n_initial: tuple[int, ...]
     biased_insertion: bool = True
+    relative_error: float | None = None
+    max_moves: int | None = None
 
 
 @dataclass(frozen=True)

@@ -366,6 +366,21 @@ def _production() -> Argument:
             field("n_moves", int, "Trial moves per pressure and run.", limits=AT_LEAST_ONE),
             field("n_equilibration", int, "Moves before sampling, of those.", default=0, limits=NOT_NEGATIVE),
             field(
+                "relative_error",
+                [float, None],
+                "Runs of a point go on until the standard error is at most this part of the loading and they agree; "
+                "null: they do not go on.",
+                default=None,
+                limits=FRACTION,
+            ),
+            field(
+                "max_moves",
+                [int, None],
+                "Measured moves of one run at most; null: 100 times `n_moves`.",
+                default=None,
+                limits=AT_LEAST_ONE,
+            ),
+            field(
                 "n_initial",
                 list[int],
                 "Loadings the runs start from: one run each, which must agree.",

@@ -13,6 +13,7 @@ from alh2.core.frames import Frame, Provenance
 from alh2.dispatch.tasks import Task, TaskOutcome
 from alh2.explore.gcmc_job import (
     DEVIATION_FILE,
+    END_FILE,
     EXIT_UNTRUSTWORTHY,
     JOB_FILE,
     RESULT_FILE,
@@ -73,12 +74,13 @@ def prepare_gcmc(
     )
     write_job(work_dir, spec, start)
     read = (models.engine, *models.force, *models.insertion, *models.pair_baselines)
-    files = dict.fromkeys(os.path.relpath(path, base_dir) for path in read)
+    before = (work_dir / spec.continues,) if spec.continues else ()
+    files = dict.fromkeys(os.path.relpath(path, base_dir) for path in (*read, *before))
     task = Task(
         work_dir=work_dir,
         command=f"{command} -m {WORKER_MODULE}",
         inputs=(*DRIVERS, *files),
-        outputs=(SAMPLES_FILE, DEVIATION_FILE, SERIES_FILE, RESULT_FILE),
+        outputs=(SAMPLES_FILE, DEVIATION_FILE, SERIES_FILE, RESULT_FILE, *([END_FILE] if spec.restart_every else [])),
         timeout_s=GCMC_TIMEOUT_S,
         label=f"GCMC {spec.temperature_k:g} K {spec.fugacity_bar:g} bar"
         if spec.ensemble == "grand-canonical"

@@ -19,6 +19,10 @@ RESULT_FILE = "gcmc.json"
 SAMPLES_FILE = "samples.npz"
 DEVIATION_FILE = "deviation.npz"
 SERIES_FILE = "series.npz"
+RESTART_FILE = "restart.npz"
+"""Where a killed run goes on from; no output of the task, which is removed before another attempt."""
+END_FILE = "end.npz"
+"""The restart file of a finished run, from which a longer chain goes on."""
 WORKER_MODULE = "alh2.explore.gcmc_worker"
 
 EXIT_UNTRUSTWORTHY = 4
@@ -37,6 +41,8 @@ class GcmcSpec:
     bond_length_ang : None: the model's own gas-phase minimum
     biased : new molecules are drawn where the empty host binds them (`alh2.gcmc.host_energy_grid`)
     max_samples : most frames kept, evenly spread over the run
+    restart_every : moves between points from which a killed run goes on; 0: it starts afresh
+    continues : `END_FILE` (relative to the task folder) of the run whose chain this one goes on with; "": a new chain
     """
 
     ensemble: Literal["grand-canonical", "canonical"]
@@ -56,6 +62,8 @@ class GcmcSpec:
     pair_baselines: tuple[str, ...] = ()
     force_models: tuple[str, ...] = ()
     insertion_models: tuple[str, ...] = ()
+    restart_every: int = 0
+    continues: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,19 @@ def read_job(directory: Path) -> tuple[GcmcSpec, Frame]:
     return spec, starts[0]
 
 
-def write_answer(directory: Path, summary: GcmcSummary, samples: GcmcSamples, n_series: np.ndarray) -> None:
+@dataclass(frozen=True, eq=False)
+class GcmcSeries:
+    """Every sample of a run, in order, arrays (n_samples,).
+
+    n_adsorbed : molecules in the cell
+    adsorption_energy_ev : E(host + N molecules) - E(host) - N·E(molecule), eV
+    """
+
+    n_adsorbed: np.ndarray
+    adsorption_energy_ev: np.ndarray
+
+
+def write_answer(directory: Path, summary: GcmcSummary, samples: GcmcSamples, series: GcmcSeries) -> None:
     """Write the answer; the summary comes last, so that its presence means the answer is whole."""
     save_frames(directory / SAMPLES_FILE, samples.frames)
     write_npz(
@@ -118,13 +138,23 @@ def write_answer(directory: Path, summary: GcmcSummary, samples: GcmcSamples, n_
         max_devi_f_ev_ang=samples.max_devi_f_ev_ang,
         devi_insertion_ev=samples.devi_insertion_ev,
     )
-    write_npz(directory / SERIES_FILE, n_adsorbed=np.asarray(n_series))
+    write_npz(
+        directory / SERIES_FILE,
+        n_adsorbed=np.asarray(series.n_adsorbed),
+        adsorption_energy_ev=np.asarray(series.adsorption_energy_ev),
+    )
     atomic_write_json(directory / RESULT_FILE, asdict(summary))
 
 
 def read_summary(directory: Path) -> GcmcSummary:
     """⟨N⟩ and acceptance of a finished task."""
     return read_json_as(directory / RESULT_FILE, GcmcSummary)
+
+
+def read_series(directory: Path) -> GcmcSeries:
+    """Every sample of a finished task."""
+    data = read_npz(directory / SERIES_FILE, "n_adsorbed", "adsorption_energy_ev")
+    return GcmcSeries(data["n_adsorbed"], data["adsorption_energy_ev"])
 
 
 def read_samples(directory: Path) -> GcmcSamples:

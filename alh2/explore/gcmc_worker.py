@@ -8,23 +8,39 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from alh2.core.errors import Alh2Error
+from alh2.core.errors import Alh2Error, BadInputError
+from alh2.core.files import atomic_write_bytes, digest_bytes
 from alh2.core.frames import Frame, Provenance
 from alh2.explore.deviation import insertion_spreads, max_force_deviations
-from alh2.explore.gcmc_job import EXIT_UNTRUSTWORTHY, GcmcSamples, GcmcSpec, GcmcSummary, read_job, write_answer
+from alh2.explore.gcmc_job import (
+    END_FILE,
+    EXIT_UNTRUSTWORTHY,
+    JOB_FILE,
+    RESTART_FILE,
+    START_FILE,
+    GcmcSamples,
+    GcmcSeries,
+    GcmcSpec,
+    GcmcSummary,
+    read_job,
+    write_answer,
+)
 from alh2.gcmc import (
     GcmcResult,
     GcmcSettings,
     MoveWeights,
+    RestartSettings,
     RigidMolecule,
     UntrustworthyEnergyError,
     host_energy_grid,
     simulate,
 )
+from alh2.gcmc.restart import RestartState, read_restart
 
 GRID_SPACING_ANG, GRID_MOST_REFINED = 0.8, 400
 """Voxels of the energy grid of biased insertions, and how many of them, the strongest, are cut again."""
@@ -48,7 +64,10 @@ def run(directory: Path) -> None:
         ),
     )
     summary = _summary(result, described, time.monotonic() - started)
-    write_answer(directory, summary, samples, result.n_adsorbed)
+    if spec.restart_every:
+        atomic_write_bytes(directory / END_FILE, (directory / RESTART_FILE).read_bytes())
+    write_answer(directory, summary, samples, GcmcSeries(result.n_adsorbed, result.adsorption_energy_ev))
+    (directory / RESTART_FILE).unlink(missing_ok=True)
 
 
 def _simulate(directory: Path, spec: GcmcSpec, start: Frame) -> tuple[GcmcResult, str]:
@@ -61,6 +80,9 @@ def _simulate(directory: Path, spec: GcmcSpec, start: Frame) -> tuple[GcmcResult
     framework = Atoms(start.symbols[: start.n_host], start.positions_ang[: start.n_host], cell=start.cell_ang, pbc=True)
     guests = start.positions_ang[start.n_host :].reshape(-1, 2, 3)
     missing = max(0, spec.n_initial - len(guests))
+    before = _chain_before(directory / spec.continues) if spec.continues else None
+    if before is not None:
+        guests, missing = before.guests, 0
     molecule = RigidMolecule.h2(bond_length_ang=spec.bond_length_ang)
     grid = None
     if spec.biased:
@@ -77,7 +99,11 @@ def _simulate(directory: Path, spec: GcmcSpec, start: Frame) -> tuple[GcmcResult
         initial_guests_ang=guests if len(guests) else None,
         min_distance_ang=spec.min_distance_ang,
         energy_grid=grid,
+        restart=_restart(directory, spec),
     )
+    if before is not None:
+        sizes = before.scalars.tolist()
+        settings = replace(settings, translation_ang=sizes[1], rotation_rad=sizes[2])
     result = simulate(
         framework,
         molecule,
@@ -90,6 +116,31 @@ def _simulate(directory: Path, spec: GcmcSpec, start: Frame) -> tuple[GcmcResult
         settings=settings,
     )
     return result, potential.describe()
+
+
+def _chain_before(path: Path) -> RestartState:
+    """The end of the run that is continued."""
+    state = read_restart(path)
+    if state is None:
+        raise BadInputError(str(path), expected="the restart file of a finished run", found="no such file")
+    return state
+
+
+def _restart(directory: Path, spec: GcmcSpec) -> RestartSettings | None:
+    """Where this run leaves its state; a restart file that other inputs left in the folder is removed."""
+    if not spec.restart_every:
+        return None
+    inputs = (JOB_FILE, START_FILE, spec.engine_model, *spec.pair_baselines, *filter(None, [spec.continues]))
+    identity = digest_bytes(*((directory / name).read_bytes() for name in inputs))
+    path = directory / RESTART_FILE
+    try:
+        before = read_restart(path)
+        foreign = before is not None and before.inputs.get("identity") != identity
+    except BadInputError:
+        foreign = True
+    if foreign:
+        path.unlink()
+    return RestartSettings(path, every=spec.restart_every, identity=identity)
 
 
 def _frames(result: GcmcResult, start: Frame, spec: GcmcSpec) -> tuple[list[Frame], np.ndarray]:

@@ -1,0 +1,89 @@
+"""``alh2 produce``: predictions with a trained committee, as dispatched tasks that a repeated command goes on with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+produce_app = typer.Typer(
+    help="Predict with trained models: MD and isotherms, run as tasks on the machine; repeating a command resumes it.",
+    no_args_is_help=True,
+)
+
+Campaign = Annotated[
+    Path | None, typer.Argument(help="Campaign directory, whose last models, host and machine are used.")
+]
+Model = Annotated[Path | None, typer.Option(help="Without a campaign: DeePMD model.")]
+Structure = Annotated[Path | None, typer.Option(help="Without a campaign: host, in any format ASE reads.")]
+Machine = Annotated[Path | None, typer.Option(help="Without a campaign: machine file.")]
+Output = Annotated[Path | None, typer.Option(help="Without a campaign: folder of the results.")]
+PairFile = Annotated[
+    Path | None, typer.Option(help="Pair baseline under the model (default: pair_baseline.json in its folder).")
+]
+Temperatures = Annotated[list[float] | None, typer.Option("--temperature", help="K; repeated for several.")]
+Pressures = Annotated[list[float] | None, typer.Option("--pressure", help="bar; repeated for several.")]
+PressureRange = Annotated[
+    str | None, typer.Option("--pressures", help="LOW:HIGH:N, N pressures between, evenly in the logarithm (bar).")
+]
+Initial = Annotated[list[int] | None, typer.Option(help="H2 a chain starts with; repeated: one chain from each.")]
+RelativeError = Annotated[
+    float | None, typer.Option(help="Chains go on until the standard error is at most this part of the loading.")
+]
+Void = Annotated[str | None, typer.Option(help="Void fraction for the excess: helium or geometric.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``produce`` to `app`."""
+    app.add_typer(produce_app, name="produce")
+
+
+@produce_app.command("isotherm")
+def isotherm(
+    campaign: Campaign = None,
+    model: Model = None,
+    structure: Structure = None,
+    machine: Machine = None,
+    output: Output = None,
+    pair_baseline: PairFile = None,
+    temperature: Temperatures = None,
+    pressure: Pressures = None,
+    pressures: PressureRange = None,
+    initial: Initial = None,
+    moves: Annotated[int | None, typer.Option(help="Measured moves of the first run of a chain.")] = None,
+    equilibration: Annotated[int | None, typer.Option(help="Moves before (default: a fifth of --moves).")] = None,
+    relative_error: RelativeError = None,
+    max_moves: Annotated[int | None, typer.Option(help="Measured moves of one chain at most.")] = None,
+    max_loading: Annotated[int | None, typer.Option(help="Insertions beyond are refused (--model).")] = None,
+    bond_length: Annotated[float | None, typer.Option(help="H2 bond, Å (--model; default: the model's own).")] = None,
+    min_distance: Annotated[float, typer.Option(help="Closest approach of H2 to other atoms, Å (--model).")] = 1.4,
+    void: Void = None,
+    probe_radius: Annotated[float, typer.Option(help="Radius of the probe of --void geometric, Å.")] = 0.0,
+    widom: Annotated[int, typer.Option(help="Widom insertions for the Henry constant; 0: none.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="Same seed, same result (--model).")] = 1,
+) -> int:
+    """Adsorption isotherm: absolute and excess, isosteric heats, Henry constants; files for other programs.
+
+    Exit codes: 0 done, 1 a person must decide, 2 bad input, 3 interrupted and resumable.
+    """
+    from alh2.cli.produce_isotherm import Asked, Source, VoidOptions, run_command
+
+    source = Source(campaign, model, structure, machine, output, pair_baseline)
+    asked = Asked(
+        tuple(temperature or ()),
+        tuple(pressure or ()),
+        pressures,
+        tuple(initial or ()),
+        moves,
+        equilibration,
+        relative_error,
+        max_moves,
+        max_loading,
+        bond_length,
+        min_distance,
+        widom,
+        seed,
+    )
+    run_command(source, asked, VoidOptions(void, probe_radius))
+    return 0

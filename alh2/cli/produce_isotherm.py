@@ -1,0 +1,288 @@
+"""What ``alh2 produce isotherm`` does: from a campaign or from a model, run, show and export."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from alh2.core.errors import BadInputError, InterruptedCampaignError
+
+if TYPE_CHECKING:
+    from alh2.analysis.void import VoidFraction
+    from alh2.core.frames import Frame
+    from alh2.production.isotherm_plan import IsothermPlan, IsothermSetting
+    from alh2.production.isotherm_result import Isotherm
+
+VOID_POINTS = 100_000
+VOIDS = ("helium", "geometric")
+DIGITS = 4
+"""Significant digits of the pressures of a range."""
+STOPPED = "interrupted: jobs already started go on by themselves; the same command resumes"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where models and host come from: a campaign directory, or files."""
+
+    campaign: Path | None
+    model: Path | None
+    structure: Path | None
+    machine: Path | None
+    output: Path | None
+    pair_baseline: Path | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Conditions and lengths as given; what is missing comes from the campaign's param file."""
+
+    temperatures_k: tuple[float, ...]
+    pressures_bar: tuple[float, ...]
+    pressure_range: str | None
+    n_initial: tuple[int, ...]
+    n_moves: int | None
+    n_equilibration: int | None
+    relative_error: float | None
+    max_moves: int | None
+    max_loading: int | None
+    bond_length_ang: float | None
+    min_distance_ang: float
+    widom_insertions: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class VoidOptions:
+    """How the void fraction is found; None: not at all."""
+
+    method: str | None
+    probe_radius_ang: float
+
+
+def run_command(source: Source, asked: Asked, void: VoidOptions) -> None:
+    """Run, show and export; raises Alh2Error with the exit code for anything that goes wrong."""
+    from alh2.cli.run import quiet_libraries, stop_on_signals
+
+    if void.method is not None and void.method not in VOIDS:
+        raise BadInputError("--void", expected=" or ".join(VOIDS), found=void.method)
+    quiet_libraries()
+    stop_on_signals()
+    try:
+        if source.campaign is not None:
+            isotherm, directory = _of_campaign(source, asked, void)
+        else:
+            isotherm, directory = _of_files(source, asked, void)
+    except KeyboardInterrupt:
+        raise InterruptedCampaignError(STOPPED) from None
+    show(isotherm)
+    typer.echo(f"results: {directory}")
+
+
+def pressure_list(asked: Asked) -> tuple[float, ...]:
+    """Pressures of ``--pressure`` and ``--pressures`` together, ascending, bar; raises BadInputError."""
+    listed = list(asked.pressures_bar)
+    if asked.pressure_range is not None:
+        parts = asked.pressure_range.split(":")
+        try:
+            low, high, n = float(parts[0]), float(parts[1]), int(parts[2])
+            if len(parts) != 3 or not (0.0 < low < high < math.inf) or n < 2:
+                raise ValueError
+        except (ValueError, IndexError):
+            raise BadInputError(
+                "--pressures", expected="LOW:HIGH:N with 0 < LOW < HIGH and N >= 2, e.g. 0.01:1:7",
+                found=asked.pressure_range,
+            ) from None  # fmt: skip
+        listed += [float(f"{low * (high / low) ** (k / (n - 1)):.{DIGITS}g}") for k in range(n)]
+    return tuple(sorted(set(listed)))
+
+
+def _of_campaign(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isotherm, Path]:
+    from alh2.campaign.open import reopen_campaign
+    from alh2.campaign.producing import last_trained, produce_isotherm
+    from alh2.campaign.state import load_state
+
+    assert source.campaign is not None
+    extra = {"--model": source.model, "--structure": source.structure, "--machine": source.machine}
+    extra |= {"--output": source.output, "--pair-baseline": source.pair_baseline}
+    given = [name for name, value in extra.items() if value is not None]
+    if given:
+        raise BadInputError(
+            "alh2 produce isotherm", expected="a campaign or files of its own", found=f"a campaign and {given[0]}"
+        )
+    campaign = reopen_campaign(source.campaign)
+    state = load_state(campaign.paths.state)
+    assert state is not None
+    made = campaign.param.production
+    plan = _plan(
+        asked,
+        temperatures_k=(made.isotherm_temperature_k,) if made else (),
+        pressures_bar=made.pressures_bar if made else (),
+        n_initial=made.n_initial if made else (0,),
+        n_moves=made.n_moves if made else None,
+        n_equilibration=made.n_equilibration if made and asked.n_moves is None else None,
+    )
+    try:
+        with campaign.lock:
+            iteration = last_trained(campaign, state.iteration)
+            fraction = _void(void, campaign.hosts()[-1], campaign.param.seed)
+            isotherm = produce_isotherm(campaign, iteration, plan, void=fraction)
+    finally:
+        campaign.reporter.close()
+    return isotherm, campaign.paths.production / "isotherm"
+
+
+def _of_files(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isotherm, Path]:
+    from alh2.campaign.lock import DriverLock
+    from alh2.campaign.progress import Reporter
+    from alh2.config.load import load_machine
+    from alh2.production.isotherm import run_isotherm
+
+    needed = {"--model": source.model, "--structure": source.structure}
+    needed |= {"--machine": source.machine, "--output": source.output}
+    missing = [name for name, value in needed.items() if value is None]
+    if missing:
+        raise BadInputError(
+            "alh2 produce isotherm", expected="a campaign directory, or --model, --structure, --machine and --output",
+            found=f"no {', '.join(missing)}",
+        )  # fmt: skip
+    assert source.machine is not None and source.output is not None
+    machine = load_machine(source.machine).gcmc
+    plan = _plan(asked, temperatures_k=(), pressures_bar=(), n_initial=(0,), n_moves=None, n_equilibration=None)
+    setting = _setting(source, asked, void, plan, command=machine.command)
+    reporter = Reporter()
+    try:
+        with DriverLock(setting.directory / "driver.lock"):
+            isotherm = run_isotherm(
+                plan, setting, machine=machine, on_progress=reporter.tasks, on_message=reporter.message
+            )
+    finally:
+        reporter.close()
+    return isotherm, setting.directory
+
+
+def _plan(
+    asked: Asked,
+    *,
+    temperatures_k: tuple[float, ...],
+    pressures_bar: tuple[float, ...],
+    n_initial: tuple[int, ...],
+    n_moves: int | None,
+    n_equilibration: int | None,
+) -> IsothermPlan:
+    from alh2.production.isotherm_plan import IsothermPlan
+
+    moves = asked.n_moves or n_moves
+    pressures = pressure_list(asked) or pressures_bar
+    temperatures = asked.temperatures_k or temperatures_k
+    for name, value in (("--temperature", temperatures), ("--pressure or --pressures", pressures), ("--moves", moves)):
+        if not value:
+            raise BadInputError("alh2 produce isotherm", expected=name, found="none")
+    assert moves is not None
+    equilibration = asked.n_equilibration if asked.n_equilibration is not None else n_equilibration
+    return IsothermPlan(
+        tuple(sorted(temperatures)),
+        pressures,
+        asked.n_initial or n_initial,
+        moves,
+        moves // 5 if equilibration is None else equilibration,
+        relative_error=asked.relative_error,
+        max_moves=asked.max_moves,
+        widom_insertions=asked.widom_insertions,
+    )
+
+
+def _setting(source: Source, asked: Asked, void: VoidOptions, plan: IsothermPlan, *, command: str) -> IsothermSetting:
+    """Host, models and start frames from files, the models linked into the output folder as tasks need them."""
+    from alh2.core.atoms import from_atoms
+    from alh2.core.files import link_file
+    from alh2.core.frames import Provenance
+    from alh2.core.random_streams import stream
+    from alh2.explore.gcmc import GcmcModels
+    from alh2.potential.deeppot import check_model_file
+    from alh2.potential.pair_baseline import baseline_beside
+    from alh2.production.isotherm_plan import IsothermSetting
+    from alh2.structure.hosts import read_host
+    from alh2.structure.loading import load_h2
+
+    assert source.model is not None and source.structure is not None and source.output is not None
+    check_model_file(source.model)
+    host = read_host(source.structure)
+    provenance = Provenance("bootstrap", detail=str(source.structure))
+    starts = []
+    for n in plan.n_initial:
+        rng = stream(asked.seed, "production-start", n)
+        loaded = load_h2(host, n, rng=rng, min_distance_ang=max(asked.min_distance_ang, 1.0), prefer_open_sites=True)
+        starts.append(from_atoms(loaded, n_host=len(host), host_id=source.structure.stem, provenance=provenance))
+    fraction = _void(void, starts[0].bare_host(), asked.seed)
+    output = source.output.resolve()
+    if output.exists() and not output.is_dir():
+        raise BadInputError(str(source.output), expected="a folder for the results", found="a file")
+    output.mkdir(parents=True, exist_ok=True)
+    under = source.pair_baseline or baseline_beside(source.model)
+    engine = output / f"engine{source.model.suffix}"
+    link_file(source.model.resolve(), engine)
+    baselines: tuple[Path, ...] = ()
+    if under is not None:
+        link_file(under.resolve(), output / "pair_baseline.json")
+        baselines = (output / "pair_baseline.json",)
+    return IsothermSetting(
+        directory=output,
+        models=GcmcModels(engine, (), (), baselines),
+        starts=tuple(starts),
+        min_distance_ang=asked.min_distance_ang,
+        max_loading=asked.max_loading,
+        bond_length_ang=asked.bond_length_ang,
+        root_seed=asked.seed,
+        command=command,
+        void=fraction,
+    )
+
+
+def _void(options: VoidOptions, host: Frame, seed: int) -> VoidFraction | None:
+    from alh2.analysis.void import Host, geometric_void_fraction, helium_void_fraction
+    from alh2.core.random_streams import stream
+
+    if options.method is None:
+        return None
+    bare = host.bare_host()
+    of = Host(bare.symbols, bare.positions_ang, bare.cell_ang)
+    rng = stream(seed, "void", options.method)
+    if options.method == "helium":
+        return helium_void_fraction(of, n_points=VOID_POINTS, rng=rng)
+    return geometric_void_fraction(of, n_points=VOID_POINTS, rng=rng, probe_radius_ang=options.probe_radius_ang)
+
+
+def show(isotherm: Isotherm) -> None:
+    """Print host, void fraction, points, heats and Henry constants."""
+    host = isotherm.host
+    typer.echo(f"host {host.host_id}: {host.formula}, {host.mass_amu:.2f} amu and {host.volume_ang3:.1f} Å³ per cell")
+    typer.echo(host.potential)
+    if isotherm.void is not None:
+        v = isotherm.void
+        typer.echo(f"void fraction {v.fraction:.4f} ± {v.error:.4f} ({v.method}: {v.words})")
+    typer.echo("    T/K      p/bar  H2/cell (absolute)     excess     wt%   mol/kg   q_st/(kJ/mol)")
+    for p in isotherm.points:
+        loading = f"{p.n_absolute:9.4g} ± {p.n_absolute_error:<8.2g}"
+        wt, mol = isotherm.loading(p.n_absolute, "wt%"), isotherm.loading(p.n_absolute, "mol/kg")
+        heat = (
+            "unknown" if math.isnan(p.heat_kj_per_mol) else f"{p.heat_kj_per_mol:.2f} ± {p.heat_error_kj_per_mol:.2g}"
+        )
+        notes = "  chains disagree" * p.hysteresis + "  not as exact as asked" * (not p.reached)
+        above = "" if math.isnan(p.n_excess) else f"{p.n_excess:.4g}"
+        row = f"{p.temperature_k:7g} {p.pressure_bar:10g}  {loading} {above:>10} {wt:7.3f} {mol:8.3f}   {heat}{notes}"
+        typer.echo(row)
+    for h in isotherm.henry:
+        typer.echo(
+            f"{h.temperature_k:g} K: Henry constant {h.per_cell_bar:.4g} ± {h.per_cell_bar_error:.2g} H2/cell/bar "
+            f"({h.mol_per_kg_pa:.4g} mol/kg/Pa), q_st at infinite dilution {h.heat_kj_per_mol:.2f} ± "
+            f"{h.heat_error_kj_per_mol:.2g} kJ/mol{'' if h.trusted else '; too few insertions count, do not trust it'}"
+        )
+    for c in isotherm.clausius_clapeyron:
+        typer.echo(
+            f"Clausius-Clapeyron at {c.n_molecules:.4g} H2/cell: q_st {c.heat_kj_per_mol:.2f} ± "
+            f"{c.error_kj_per_mol:.2g} kJ/mol"
+        )

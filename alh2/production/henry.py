@@ -1,0 +1,125 @@
+"""Henry constant and heat at infinite dilution: one task of Widom insertions per temperature."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from alh2.config.model import StageMachine
+from alh2.core.errors import BadInputError, NeedsPersonError
+from alh2.core.files import atomic_write_json, from_fields, read_json, read_json_as
+from alh2.core.frames import Frame
+from alh2.core.random_streams import seed_for
+from alh2.dispatch.run import Progress, run_tasks
+from alh2.dispatch.tasks import Task
+from alh2.explore.gcmc import GCMC_TIMEOUT_S
+from alh2.potential.frames_npz import load_frames, save_frames
+from alh2.production.isotherm_plan import IsothermPlan, IsothermSetting
+from alh2.production.isotherm_result import HenryPoint
+
+JOB_FILE, START_FILE, RESULT_FILE = "job.json", "start.npz", "widom.json"
+WORKER_MODULE = "alh2.production.widom_worker"
+
+
+@dataclass(frozen=True)
+class WidomSpec:
+    """What one task computes; the model paths are relative to its folder."""
+
+    temperature_k: float
+    n_insertions: int
+    min_distance_ang: float
+    bond_length_ang: float | None
+    seed: int
+    engine_model: str
+    pair_baseline: str
+
+
+@dataclass(frozen=True)
+class WidomAnswer:
+    """What the task found, errors one standard deviation; see `alh2.gcmc.widom`."""
+
+    henry_per_cell_bar: float
+    henry_per_cell_bar_error: float
+    henry_mol_per_kg_pa: float | None
+    henry_mol_per_kg_pa_error: float | None
+    adsorption_enthalpy_kj_per_mol: float
+    adsorption_enthalpy_error_kj_per_mol: float
+    n_insertions: int
+    n_effective: float
+    trusted: bool
+
+
+def run_henry(
+    plan: IsothermPlan,
+    setting: IsothermSetting,
+    *,
+    machine: StageMachine,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> tuple[HenryPoint, ...]:
+    """Henry constant at every temperature of `plan`, finished tasks reused; NeedsPersonError where one failed."""
+    host = setting.starts[0].bare_host()
+    tasks = [_prepare(plan, setting, host, temperature_k) for temperature_k in plan.temperatures_k]
+    outcomes = run_tasks(tasks, machine=machine, base_dir=setting.directory, name="henry", on_progress=on_progress)
+    failed = [f"{o.task.work_dir}: {o.message}" for o in outcomes if o.status != "done"]
+    if failed:
+        raise NeedsPersonError(f"{len(failed)} of {len(tasks)} runs of Widom insertions failed, first {failed[0]}")
+    return tuple(_point(t, task.work_dir) for t, task in zip(plan.temperatures_k, tasks, strict=True))
+
+
+def read_widom_job(directory: Path) -> tuple[WidomSpec, Frame]:
+    """Settings and host of a task folder; raises BadInputError where they are not such files."""
+    spec = from_fields(read_json(directory / JOB_FILE), WidomSpec, where=str(directory / JOB_FILE))
+    frames = load_frames(directory / START_FILE)
+    if len(frames) != 1:
+        raise BadInputError(str(directory / START_FILE), expected="one frame", found=str(len(frames)))
+    return spec, frames[0]
+
+
+def _prepare(plan: IsothermPlan, setting: IsothermSetting, host: Frame, temperature_k: float) -> Task:
+    folder = setting.directory / f"widom.{temperature_k:g}K"
+    folder.mkdir(parents=True, exist_ok=True)
+    models = setting.models
+    under = models.pair_baselines[:1]
+    spec = WidomSpec(
+        temperature_k=temperature_k,
+        n_insertions=plan.widom_insertions,
+        min_distance_ang=setting.min_distance_ang,
+        bond_length_ang=setting.bond_length_ang,
+        seed=seed_for(setting.root_seed, "widom", f"{temperature_k:g}"),
+        engine_model=os.path.relpath(models.engine, folder),
+        pair_baseline=os.path.relpath(under[0], folder) if under else "",
+    )
+    atomic_write_json(folder / JOB_FILE, asdict(spec))
+    save_frames(folder / START_FILE, [host])
+    files = [os.path.relpath(path, setting.directory) for path in (models.engine, *under)]
+    return Task(
+        work_dir=folder,
+        command=f"{setting.command} -m {WORKER_MODULE}",
+        inputs=(JOB_FILE, START_FILE, *files),
+        outputs=(RESULT_FILE,),
+        timeout_s=GCMC_TIMEOUT_S,
+        label=f"Widom {temperature_k:g} K",
+    )
+
+
+def _point(temperature_k: float, folder: Path) -> HenryPoint:
+    found = read_json_as(folder / RESULT_FILE, WidomAnswer)
+
+    def known(value: float | None) -> float:
+        return math.nan if value is None else value
+
+    return HenryPoint(
+        temperature_k=temperature_k,
+        per_cell_bar=found.henry_per_cell_bar,
+        per_cell_bar_error=found.henry_per_cell_bar_error,
+        mol_per_kg_pa=known(found.henry_mol_per_kg_pa),
+        mol_per_kg_pa_error=known(found.henry_mol_per_kg_pa_error),
+        heat_kj_per_mol=-found.adsorption_enthalpy_kj_per_mol,
+        heat_error_kj_per_mol=found.adsorption_enthalpy_error_kj_per_mol,
+        n_insertions=found.n_insertions,
+        n_effective=found.n_effective,
+        trusted=found.trusted,
+    )

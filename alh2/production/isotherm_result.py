@@ -1,0 +1,205 @@
+"""The result of an isotherm calculation, as typed data and as a file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from alh2.analysis.adsorption import cm3_stp_per_g, moles_per_kg, weight_percent
+from alh2.core.errors import BadInputError
+from alh2.core.files import atomic_write_json, from_fields, read_json
+from alh2.production.isotherm_points import ChainResult
+
+RESULT_FILE = "isotherm.json"
+VERSION = 2
+UNITS = ("molecules/cell", "mol/kg", "wt%", "cm3(STP)/g")
+"""Units of loading: per kilogram or gram of bare framework, but wt% of framework and guest together."""
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """The framework: its name, formula, mass of one cell (amu) and volume (Å³); the potential in one line."""
+
+    host_id: str
+    formula: str
+    mass_amu: float
+    volume_ang3: float
+    potential: str
+    bond_length_ang: float
+    max_loading: int | None
+
+
+@dataclass(frozen=True)
+class VoidFacts:
+    """Void fraction used for the excess, with one standard error; see `alh2.analysis.void`."""
+
+    method: str
+    words: str
+    fraction: float
+    error: float
+
+
+@dataclass(frozen=True)
+class IsothermPoint:
+    """One temperature and pressure; amounts in molecules per cell, each with one standard error.
+
+    gas_density_per_ang3 : of the gas outside
+    n_excess, n_excess_error : NaN without a void fraction
+    heat_kj_per_mol : isosteric heat by fluctuations, NaN where unknown
+    hysteresis : the chains disagree; largest_difference_sigma : by how many combined standard errors
+    n_moves : measured moves of all chains; reached : whether the relative error asked for was reached (True where none
+        was asked for)
+    """
+
+    temperature_k: float
+    pressure_bar: float
+    fugacity_bar: float
+    gas_density_per_ang3: float
+    n_absolute: float
+    n_absolute_error: float
+    n_excess: float
+    n_excess_error: float
+    heat_kj_per_mol: float
+    heat_error_kj_per_mol: float
+    largest_difference_sigma: float
+    hysteresis: bool
+    n_moves: int
+    reached: bool
+    chains: tuple[ChainResult, ...]
+
+
+@dataclass(frozen=True)
+class HenryPoint:
+    """Infinite dilution at one temperature by Widom insertion, errors one standard deviation.
+
+    per_cell_bar : dN/df at f → 0; mol_per_kg_pa : the same per kilogram and pascal
+    heat_kj_per_mol : isosteric heat at infinite dilution; trusted : see `alh2.gcmc.widom`
+    """
+
+    temperature_k: float
+    per_cell_bar: float
+    per_cell_bar_error: float
+    mol_per_kg_pa: float
+    mol_per_kg_pa_error: float
+    heat_kj_per_mol: float
+    heat_error_kj_per_mol: float
+    n_insertions: int
+    n_effective: float
+    trusted: bool
+
+
+@dataclass(frozen=True)
+class CoverageHeat:
+    """Isosteric heat at one loading by Clausius–Clapeyron from several temperatures, one standard error."""
+
+    n_molecules: float
+    heat_kj_per_mol: float
+    error_kj_per_mol: float
+    temperatures_k: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Isotherm:
+    """Everything an isotherm calculation found."""
+
+    host: HostFacts
+    void: VoidFacts | None
+    points: tuple[IsothermPoint, ...]
+    henry: tuple[HenryPoint, ...] = ()
+    clausius_clapeyron: tuple[CoverageHeat, ...] = ()
+
+    @property
+    def temperatures_k(self) -> tuple[float, ...]:
+        """Its temperatures, ascending."""
+        return tuple(sorted({point.temperature_k for point in self.points}))
+
+    def at(self, temperature_k: float) -> tuple[IsothermPoint, ...]:
+        """Points of one temperature by pressure."""
+        return tuple(sorted((p for p in self.points if p.temperature_k == temperature_k), key=lambda p: p.pressure_bar))
+
+    def loading(self, molecules_per_cell: float, unit: str) -> float:
+        """Molecules per cell in one of `UNITS`; raises BadInputError for another."""
+        mass = self.host.mass_amu
+        if unit == "molecules/cell":
+            return molecules_per_cell
+        if unit == "mol/kg":
+            return moles_per_kg(molecules_per_cell, framework_mass_amu=mass)
+        if unit == "wt%":
+            return weight_percent(molecules_per_cell, framework_mass_amu=mass)
+        if unit == "cm3(STP)/g":
+            return cm3_stp_per_g(molecules_per_cell, framework_mass_amu=mass)
+        raise BadInputError("unit of loading", expected=f"one of {', '.join(UNITS)}", found=unit)
+
+    def loading_error(self, molecules_per_cell: float, error: float, unit: str) -> float:
+        """One standard error in `unit`, by the slope of the conversion at `molecules_per_cell`."""
+        step = 1e-4 * max(abs(molecules_per_cell), 1.0)
+        up, down = (self.loading(molecules_per_cell + s, unit) for s in (step, -step))
+        return abs(error * (up - down) / (2.0 * step))
+
+
+def point_words(point: IsothermPoint) -> str:
+    """One line for logs."""
+    n, error = point.n_absolute, point.n_absolute_error
+    known = f"{n:.4g} ± {error:.2g}" if math.isfinite(error) else f"{n:.4g}, error unknown"
+    words = f"{point.temperature_k:g} K, {point.pressure_bar:g} bar: {known} H2 per cell"
+    if point.hysteresis:
+        words += f"; chains from {' and '.join(str(c.n_initial) for c in point.chains)} H2 disagree"
+    return words if point.reached else f"{words}; not as exact as asked for"
+
+
+def write_isotherm(directory: Path, isotherm: Isotherm) -> None:
+    """Write `RESULT_FILE` in `directory`, replaced in one step; NaN becomes null."""
+    atomic_write_json(directory / RESULT_FILE, {"version": VERSION, **_finite(asdict(isotherm))})
+
+
+def read_isotherm(directory: Path) -> Isotherm | None:
+    """The isotherm in `directory`, None where there is none; raises BadInputError for a file of another kind."""
+    path = directory / RESULT_FILE
+    if not path.exists():
+        return None
+    tree = read_json(path)
+    if not isinstance(tree, dict) or tree.get("version") != VERSION:
+        found = (
+            "a list" if isinstance(tree, list) else f"version {tree.get('version') if isinstance(tree, dict) else '?'}"
+        )
+        raise BadInputError(
+            str(path),
+            expected=f"an isotherm of version {VERSION}",
+            found=found,
+            action="run alh2 produce isotherm again",
+        )
+    try:
+        void = tree["void"]
+        return Isotherm(
+            from_fields(tree["host"], HostFacts, where=f"{path}, host"),
+            None if void is None else from_fields(void, VoidFacts, where=f"{path}, void"),
+            tuple(_point(p, f"{path}, point {i}") for i, p in enumerate(tree["points"])),
+            tuple(from_fields(_known(h), HenryPoint, where=f"{path}, henry") for h in tree["henry"]),
+            tuple(from_fields(_known(c), CoverageHeat, where=f"{path}, heat") for c in tree["clausius_clapeyron"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise BadInputError(str(path), expected="the parts of an isotherm", found=f"no {error}") from None
+
+
+def _point(tree: Any, where: str) -> IsothermPoint:
+    if not isinstance(tree, dict) or not isinstance(tree.get("chains"), list):
+        raise BadInputError(where, expected="a point with its chains", found=type(tree).__name__)
+    chains = tuple(from_fields(_known(c), ChainResult, where=f"{where}, chain") for c in tree["chains"])
+    return from_fields({**_known(tree), "chains": chains}, IsothermPoint, where=where)
+
+
+def _known(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """null back to NaN."""
+    return {name: math.nan if value is None else value for name, value in tree.items()}
+
+
+def _finite(value: Any) -> Any:
+    """`value` with None for every number that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

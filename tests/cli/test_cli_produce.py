@@ -1,0 +1,86 @@
+"""``alh2 produce``: what it prints and writes, that repeating it runs nothing, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import pytest
+from ase import Atoms
+from ase.io import write
+
+from alh2.cli import app
+from alh2.cli.errors import run_app
+from alh2.core.files import atomic_write_json
+from alh2.production.isotherm_result import read_isotherm
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["alh2", *arguments])
+    return run_app(app)
+
+
+@pytest.fixture
+def files(tmp_path: Path, ideal_model: Path) -> list[str]:
+    """Options that name model, host, machine and output."""
+    write(tmp_path / "host.extxyz", Atoms("Al", [[1.0, 2.0, 3.0]], cell=[12.0] * 3, pbc=True))
+    place = {"batch_type": "Shell", "context_type": "LazyLocalContext", "local_root": "./"}
+    stage = {"command": "python", "machine": place, "resources": {"group_size": 0, "para_deg": 2}}
+    atomic_write_json(tmp_path / "machine.json", {n: stage for n in ("train", "model_devi", "fp", "gcmc")})
+    paths = {"model": ideal_model, "structure": tmp_path / "host.extxyz", "machine": tmp_path / "machine.json"}
+    options = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
+    return [*options, "--output", str(tmp_path / "out")]
+
+
+CONDITIONS = "--temperature 100 --pressures 20:40:2 --initial 0 --moves 1000 --widom 20 --min-distance 0"
+
+
+def test_isotherm_from_files(files: list[str], tmp_path: Path, monkeypatch, capsys) -> None:
+    command = ["produce", "isotherm", *files, *CONDITIONS.split(), "--void", "geometric"]
+    assert call(monkeypatch, *command) == 0
+    said = capsys.readouterr().out
+    found = read_isotherm(tmp_path / "out")
+    assert found is not None and [p.pressure_bar for p in found.points] == [20.0, 40.0]
+    assert found.void is not None  # a sphere of 2.25 Å in 1728 Å³
+    assert abs(found.void.fraction - (1 - 4 / 3 * math.pi * 2.25**3 / 1728)) < 4 * found.void.error
+    assert "host host: Al, 26.98 amu and 1728.0 Å³ per cell" in said and "Henry constant" in said
+    assert f"{found.points[1].n_absolute:.4g} ± " in said
+    stamp = (tmp_path / "out" / "100K.20bar.0h2" / "run.00" / "series.npz").stat().st_mtime_ns
+    assert call(monkeypatch, *command) == 0
+    assert read_isotherm(tmp_path / "out") == found
+    assert (tmp_path / "out" / "100K.20bar.0h2" / "run.00" / "series.npz").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("--pressures 1:0.1:4", "LOW:HIGH:N"),
+        ("--pressures 1:2", "LOW:HIGH:N"),
+        ("--void mercury", "helium or geometric"),
+        ("--initial 2 --initial 2", "each once"),
+        ("--relative-error 1.5", "between 0 and 1"),
+        ("--temperature -1", "positive numbers"),
+        ("--pressure 20.0000001", "differ in six digits"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line_and_code_2(
+    files: list[str], tmp_path: Path, monkeypatch, capsys, change: str, words: str
+) -> None:
+    assert call(monkeypatch, "produce", "isotherm", *files, *CONDITIONS.split(), *change.split()) == 2
+    error = capsys.readouterr().err
+    assert words in error and len(error.splitlines()) == 1
+    assert not list(tmp_path.glob("out/*K*"))
+
+
+def test_missing_files_and_conditions_are_named(files: list[str], tmp_path: Path, monkeypatch, capsys) -> None:
+    assert call(monkeypatch, "produce", "isotherm", *files[:4], *CONDITIONS.split()) == 2
+    assert "no --machine, --output" in capsys.readouterr().err
+    assert call(monkeypatch, "produce", "isotherm", *files, "--temperature", "77", "--pressure", "1") == 2
+    assert "--moves" in capsys.readouterr().err
+    assert call(monkeypatch, "produce", "isotherm", str(tmp_path / "absent")) == 2
+    assert "a campaign directory" in capsys.readouterr().err
+    assert call(monkeypatch, "produce", "isotherm", str(tmp_path), *files) == 2
+    assert "a campaign and --model" in capsys.readouterr().err
+    assert json.loads((tmp_path / "machine.json").read_text())["gcmc"]["command"] == "python"
