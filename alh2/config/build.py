@@ -194,6 +194,10 @@ def select(root: Tree, n_systems: int, where: Where) -> model.SelectConfig:
         h2_bond_max_ang=float(own["h2_bond_max_ang"]),
         framework_bond_stretch=float(own["framework_bond_stretch"]),
         f_trust_per_system=tuple(levels) if len(set(levels)) > 1 else (),
+        method=own["method"],
+        max_labels=own["max_labels"],
+        duplicate_distance=float(own["duplicate_distance"]),
+        pool=own["pool"],
     )
 
 

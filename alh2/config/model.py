@@ -177,6 +177,8 @@ class SelectConfig:
     insertion spread exceeds it are candidates too
     fp_task_max, fp_task_min : per iteration and system
     f_trust_per_system : (lo, hi) for each index of ``sys_configs`` where the file gives lists; () otherwise
+    method : at random (DP-GEN), or by distance in descriptor space; max_labels : per iteration, None: no such limit
+    duplicate_distance, pool : of the method "diverse", see ``alh2.select.diverse``
     """
 
     f_trust_lo_ev_ang: float
@@ -188,6 +190,10 @@ class SelectConfig:
     h2_bond_max_ang: float
     framework_bond_stretch: float
     f_trust_per_system: tuple[tuple[float, float], ...] = ()
+    method: Literal["random", "diverse"] = "random"
+    max_labels: int | None = None
+    duplicate_distance: float = 0.02
+    pool: int = 2000
 
     def f_trust(self, system: int | None = None) -> tuple[float, float]:
         """Trust levels (lo, hi), eV/Å, of a system; of all systems where the file does not tell them apart."""

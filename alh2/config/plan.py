@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alh2.config.model import GcmcJob, MdJob, ParamConfig
+from alh2.config.model import GcmcJob, MdJob, ParamConfig, SelectConfig
 from alh2.core.frames import Target
 
 
@@ -25,7 +25,7 @@ class PlannedIteration:
     """Exploration and labels of one iteration; `last` also for those after it up to `max_iterations`.
 
     label_cap : most frames picked: the cap per system (loading) times the loadings that MD starts from and Monte
-    Carlo can reach; bare hosts and the assessment come on top
+    Carlo can reach, or the cap per iteration; bare hosts and the assessment come on top
     assess_labels : labels of held-out insertions (N and N+1)
     """
 
@@ -109,9 +109,14 @@ def _iteration(param: ParamConfig, iteration: int) -> PlannedIteration:
         loadings=tuple(explore.loadings[i] for i in md.sys_idx) if explore.loadings else (),
         gcmc_tasks=sum(gcmc_tasks),
         gcmc_moves=sum(n * j.n_moves for n, j in zip(gcmc_tasks, gcmc, strict=True)),
-        label_cap=param.select.fp_task_max * _n_loadings(param, md, gcmc),
+        label_cap=_label_cap(param.select, _n_loadings(param, md, gcmc)),
         assess_labels=2 * len(asked.loadings) * asked.per_loading if asked else 0,
     )
+
+
+def _label_cap(select: SelectConfig, n_loadings: int) -> int:
+    most = select.fp_task_max * n_loadings
+    return most if select.max_labels is None else min(most, select.max_labels)
 
 
 def _n_loadings(param: ParamConfig, md: MdJob, gcmc: Sequence[GcmcJob]) -> int:

@@ -6,6 +6,7 @@ from dargs import Argument
 
 from alh2.config.fields import AT_LEAST_ONE, FRACTION, NOT_NEGATIVE, POSITIVE, field, section
 from alh2.config.schema_failures import failures_section, notify_section
+from alh2.config.schema_select import select_section
 from alh2.config.strict import Limits
 
 LIST_NOT_EMPTY = Limits(at_least=0, not_empty=True)
@@ -25,7 +26,7 @@ def alh2_section() -> Argument:
             _bootstrap(),
             _interaction(),
             _gcmc_jobs(),
-            _select(),
+            select_section(),
             section(
                 "label",
                 "Running of labels; the labeler itself is `fp_style`.",
@@ -264,40 +265,6 @@ def _gcmc_jobs() -> Argument:
         ],
         default=[],
         repeat=True,
-    )
-
-
-def _select() -> Argument:
-    return section(
-        "select",
-        "What makes a frame worth a label, beside DP-GEN's trust levels.",
-        [
-            field(
-                "insertion_trust_lo_ev",
-                float,
-                "GCMC frames whose committee spread of the insertion energy exceeds it are candidates.",
-                unit="eV",
-                default=0.02,
-                limits=POSITIVE,
-            ),
-            field(
-                "min_distance_ang",
-                float,
-                "Frames with a contact between molecules, or molecule and host, below it are failed.",
-                unit="Å",
-                default=1.2,
-                limits=POSITIVE,
-            ),
-            field("h2_bond_max_ang", float, "Longer H-H: dissociated.", unit="Å", default=1.1, limits=POSITIVE),
-            field(
-                "framework_bond_stretch",
-                float,
-                "A host bond longer than this multiple of its length in the host is broken.",
-                default=1.4,
-                limits=Limits(above=1),
-            ),
-        ],
-        default={},
     )
 
 

@@ -124,6 +124,17 @@ class DeepPotEvaluator:
                 energies[part], forces[part] = answer[0].reshape(-1), answer[1].reshape(-1, n_atoms, 3)
         return energies, forces
 
+    def descriptors(self, symbols: tuple[str, ...], positions_ang: np.ndarray, cells_ang: np.ndarray) -> np.ndarray:
+        """Descriptors (n_frames, n_atoms, width) of frames of one composition and order; shapes as in `raw`.
+
+        All frames are evaluated at once: the caller bounds their number.
+        """
+        types = types_in(self.type_map, symbols, where=str(self.model_file))
+        flat = positions_ang.reshape(len(positions_ang), -1)
+        with silenced():
+            found = self._model.eval_descriptor(flat, right_handed(cells_ang).reshape(-1, 9), types)
+        return np.asarray(found, dtype=np.float64).reshape(len(positions_ang), len(symbols), -1)
+
     def evaluate(self, frames: Sequence[Frame]) -> list[Label]:
         """Energy and forces of each frame, in order; frames of equal symbols are evaluated together.
 

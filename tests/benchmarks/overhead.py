@@ -1,8 +1,9 @@
 """What the framework itself costs: ``python tests/benchmarks/overhead.py [N_TASKS] [N_ROWS]`` prints a JSON line.
 
 An iteration of N_TASKS (2000) tasks that do nothing: planned, dispatched in groups, collected, committed to a dataset;
-through Slurm where one answers, else on this computer. Selection over N_ROWS (1000000) deviation rows. Times are
-processor times of the driver (with the programs it calls: squeue, sbatch), memory its peak.
+through Slurm where one answers, else on this computer. Selection over N_ROWS (1000000) deviation rows by each method;
+the descriptors, which a task computes, are made up. Times are processor times of the driver (with the programs it
+calls: squeue, sbatch), memory its peak.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +26,9 @@ from alh2.core.explored import ExploredFrame
 from alh2.core.frames import Frame, Label, LabelledFrame, Provenance
 from alh2.dataset.store import DatasetStore
 from alh2.dispatch import Task, run_tasks
-from alh2.select.choose import select_frames
+from alh2.potential.descriptors import FrameFeatures
+from alh2.select.choose import Surroundings, select_frames
+from alh2.select.sanity import HostBonds
 from alh2.select.table import write_selection
 
 
@@ -89,14 +94,25 @@ def selection(n_rows: int, folder: Path) -> dict[str, object]:
         for i, deviation in enumerate(deviations.tolist())
     ]
     config = SelectConfig(0.1, 0.5, 0.02, 300, 1, 1.2, 1.1, 1.4)
-    began, wall = cpu_s(), time.monotonic()
-    empty = np.empty((0, 2), dtype=int)
-    verdicts = select_frames(
-        rows, config=config, known_digests=set(), host_bonds=empty, host_bond_lengths_ang=np.empty(0), rng=rng
-    )
-    assert sum(verdict.picked for verdict in verdicts) == 300
-    write_selection(folder, verdicts)
-    return {"n_rows": n_rows, "cpu_s": round(cpu_s() - began, 1), "wall_s": round(time.monotonic() - wall, 1)}
+    answer: dict[str, object] = {"n_rows": n_rows}
+    none = HostBonds(np.empty((0, 2), dtype=int), np.empty(0))
+    labelled = [gas(rng) for _ in range(4000)]
+    for method in ("random", "diverse"):
+        began, wall = cpu_s(), time.monotonic()
+        used = replace(config, method=method, duplicate_distance=0.0)
+        surroundings = Surroundings(labelled, made_up_features) if method == "diverse" else None
+        verdicts = select_frames(rows, config=used, known_digests=set(), bonds=none, rng=rng, surroundings=surroundings)
+        assert sum(verdict.picked for verdict in verdicts) == 300
+        write_selection(folder, verdicts)
+        answer[method] = {"cpu_s": round(cpu_s() - began, 1), "wall_s": round(time.monotonic() - wall, 1)}
+    answer["peak_mb"] = round(peak_mb())
+    return answer
+
+
+def made_up_features(frames: Sequence[Frame]) -> FrameFeatures:
+    """Features as large as those of a model of five elements, without a model."""
+    values = np.random.default_rng(3).standard_normal((len(frames), 6, 32))
+    return FrameFeatures(values, np.ones((len(frames), 6), dtype=np.int64))
 
 
 def main() -> None:

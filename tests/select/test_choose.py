@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from alh2.core.errors import BadInputError
 from alh2.core.random_streams import stream
-from alh2.select.choose import select_frames
+from alh2.potential.descriptors import describe_frames
+from alh2.select.choose import Surroundings, select_frames
 from alh2.select.table import read_selection_table, write_selection
 
 
@@ -19,14 +21,14 @@ from alh2.select.table import read_selection_table, write_selection
 def choose(node_bonds, config):
     """`select_frames` with the node's bonds; keyword arguments replace fields of the configuration."""
 
-    def call(explored, *, seed=1, known=frozenset(), **changes):
+    def call(explored, *, seed=1, known=frozenset(), surroundings=None, **changes):
         return select_frames(
             explored,
             config=replace(config, **changes),
             known_digests=set(known),
-            host_bonds=node_bonds.pairs,
-            host_bond_lengths_ang=node_bonds.lengths_ang,
+            bonds=node_bonds,
             rng=stream(seed, "select", 0),
+            surroundings=surroundings,
         )
 
     return call
@@ -185,3 +187,77 @@ def test_wrong_tables_are_refused_with_file_and_line(choose, many, tmp_path):
     path.write_text("task,step\n")
     with pytest.raises(BadInputError, match="columns"):
         read_selection_table(path)
+
+
+@pytest.fixture
+def by_descriptors(trained_committee):
+    """``by_descriptors(frames)``: the surroundings in which `frames` are labelled, seen by a trained model."""
+
+    def make(frames):
+        return Surroundings(frames, partial(describe_frames, trained_committee.members[0].graph))
+
+    return make
+
+
+def test_diverse_choice_reports_why_and_repeats(choose, many, node_frames, by_descriptors):
+    near = replace(node_frames[310], positions_ang=node_frames[310].positions_ang + 0.1)  # the same, moved as a whole
+    explored = [*many, replace(many[0], frame=near, step=999, max_devi_f_ev_ang=0.5)]
+    labelled = [node_frames[i] for i in range(300, 320)]
+    found = choose(explored, method="diverse", surroundings=by_descriptors(labelled))
+    again = choose(explored, method="diverse", surroundings=by_descriptors(labelled))
+    assert [(v.reason, v.picked) for v in found] == [(v.reason, v.picked) for v in again]
+    assert [v.explored for v in found] == explored
+    picked = [v for v in found if v.picked]
+    assert 15 <= len(picked) <= 20 and all(v.band == "candidate" for v in picked)
+    assert all("its trust level" in v.reason and "from what has a label" in v.reason for v in picked)
+    assert not found[-1].picked and "from a labelled frame, less than 0.02" in found[-1].reason
+    left_out = [v for v in found if v.band == "candidate" and not v.picked]
+    assert all("adds less" in v.reason or "less than 0.02" in v.reason for v in left_out)
+
+
+def test_diverse_choice_leaves_less_undescribed_than_chance(choose, many, node_frames, by_descriptors):
+    """Mean distance of candidates to the nearest labelled or picked frame, for the same number of labels."""
+    around = by_descriptors(node_frames[300:320])
+    points = around.describe([*(e.frame for e in many), *around.labelled]).points()
+    n = 12
+
+    def left(verdicts):
+        taken = [i for i, v in enumerate(verdicts) if v.picked]
+        assert len(taken) == n
+        centres = np.concatenate([points[300:], points[taken]])
+        candidates = points[[i for i, v in enumerate(verdicts) if v.band == "candidate"]]
+        return np.linalg.norm(candidates[:, None] - centres[None], axis=2).min(axis=1).mean()
+
+    diverse = left(choose(many, method="diverse", surroundings=around, fp_task_max=n, duplicate_distance=0.0))
+    chance = [left(choose(many, seed=seed, fp_task_max=n)) for seed in range(40)]
+    assert diverse < np.mean(chance) - 2 * np.std(chance)
+
+
+def test_frames_whose_insertion_energies_disagree_come_first(choose, node_frames, explored_as, by_descriptors):
+    explored = [explored_as(f, 0.16, kind="gcmc", devi_insertion_ev=0.021, step=i) for i, f in enumerate(node_frames)]
+    explored = explored[:60]
+    doubted = {7, 23, 41}
+    explored = [replace(e, devi_insertion_ev=0.8) if e.step in doubted else e for e in explored]
+    verdicts = choose(explored, method="diverse", fp_task_max=6, surroundings=by_descriptors(node_frames[100:120]))
+    assert doubted <= {v.explored.step for v in verdicts if v.picked}
+    assert "pick 1, 40 ×" in next(v.reason for v in verdicts if "pick 1," in v.reason)
+
+
+def test_only_the_pool_is_described(choose, many, node_frames, by_descriptors):
+    asked = []
+    around = by_descriptors(node_frames[300:305])
+    watched = Surroundings(around.labelled, lambda frames: asked.append(len(frames)) or around.describe(frames))
+    verdicts = choose(many, method="diverse", pool=40, surroundings=watched)
+    assert asked == [45]
+    outside = [v for v in verdicts if "not among the 40 candidates" in v.reason]
+    assert len(outside) == sum(v.band == "candidate" for v in verdicts) - 40 and not any(v.picked for v in outside)
+
+
+def test_max_labels_is_shared_by_the_loadings(choose, node_frames, explored_as, by_descriptors):
+    five = [frame.without_molecule(0) for frame in node_frames[:30]]
+    explored = [explored_as(frame, 0.3, step=i) for i, frame in enumerate((*node_frames[:30], *five))]
+    for method, around in (("random", None), ("diverse", by_descriptors(node_frames[300:305]))):
+        verdicts = choose(explored, method=method, max_labels=8, surroundings=around, duplicate_distance=0.0)
+        assert Counter(v.explored.frame.n_h2 for v in verdicts if v.picked) == {6: 4, 5: 4}
+        if method == "random":
+            assert any("the share of 5 H2 in max_labels 8" in v.reason for v in verdicts)
