@@ -24,7 +24,10 @@ from alh2.train.members import Member, members
 
 @dataclass(frozen=True, eq=False)
 class Campaign:
-    """Configuration, paths and the long-lived helpers of a campaign directory."""
+    """Configuration, paths and the long-lived helpers of a campaign directory.
+
+    seeds : sampled frames that exploration starts from; () for molecules placed at random
+    """
 
     param: ParamConfig
     machine: MachineConfig
@@ -36,6 +39,7 @@ class Campaign:
     lock: DriverLock
     notifier: Notifier
     snapshot: Snapshot
+    seeds: tuple[Frame, ...] = ()
 
     def on_progress(self, progress: Progress) -> None:
         """Show task counts, note them for ``alh2 status``, and tell someone where nothing goes on."""

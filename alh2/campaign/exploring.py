@@ -11,6 +11,7 @@ import numpy as np
 
 from alh2.assess.heldout import pick_molecules, save_heldout
 from alh2.campaign.context import Campaign
+from alh2.campaign.curriculum import seeded_start
 from alh2.config.model import GcmcJob
 from alh2.core.atoms import from_atoms, to_atoms
 from alh2.core.explored import ExploredFrame
@@ -93,8 +94,11 @@ def gas_bond_length_ang(campaign: Campaign) -> float | None:
 
 
 def loaded_host(campaign: Campaign, n_h2: int, path: Sequence[str | int], *, prefer_open_sites: bool = False) -> Frame:
-    """A host snapshot with `n_h2` molecules placed at random; `path` names the random stream."""
+    """`n_h2` molecules in a host: a sampled frame brought to that loading where the campaign has any, else placed at
+    random on a host snapshot; `path` names the random stream."""
     rng = stream(campaign.param.seed, *path)
+    if campaign.seeds:
+        return seeded_start(campaign.seeds, n_h2, rng=rng, min_distance_ang=campaign.param.bootstrap.min_distance_ang)
     hosts = campaign.hosts()
     host = hosts[int(rng.integers(len(hosts)))]
     atoms = load_h2(

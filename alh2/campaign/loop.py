@@ -17,6 +17,7 @@ from pathlib import Path
 from alh2.campaign.assessing import assess, judged_again
 from alh2.campaign.bootstrap import bootstrap
 from alh2.campaign.context import Campaign
+from alh2.campaign.curriculum import at_iteration, check_extension, has_next, rung_of, rungs_in_words
 from alh2.campaign.exploring import explore
 from alh2.campaign.identity import check_identity
 from alh2.campaign.producing import produce
@@ -58,7 +59,13 @@ def run(campaign: Campaign, *, after_stage: AfterStage | None = None) -> Campaig
     state = load_state(campaign.paths.state) or CampaignState()
     for warning in check_identity(campaign, started=state.stage != "bootstrap"):
         campaign.reporter.message(f"note: {warning}")
+    known = len(state.rungs)
+    check_extension(campaign.param, state)
     state = _resumed(campaign, state)
+    if known and len(state.rungs) > known:
+        said = f"the target was raised: {'; '.join(state.rungs[known:])} follow"
+        campaign.reporter.message(said)
+        campaign.journal.write(state, "extended", said)
     save_state(campaign.paths.state, state)
     campaign.journal.write(state, "run", f"host {socket.gethostname()}, pid {os.getpid()}")
     try:
@@ -107,7 +114,10 @@ def _resumed(campaign: Campaign, state: CampaignState) -> CampaignState:
         param_file=str(campaign.param.source),
         machine_file=str(campaign.machine.source),
         label_budget=planned_work(campaign.param, n_aimd_frames=0).most_labels,
+        rungs=rungs_in_words(campaign.param),
     )
+    if state.rungs and state.stage == "bootstrap":
+        state = replace(state, rung_starts=(0,))
     return _after_assessment(campaign, state) if state.stage in AFTER_THE_LOOP else state
 
 
@@ -157,35 +167,55 @@ def _execute(campaign: Campaign, state: CampaignState) -> CampaignState:
     if state.stage == "bootstrap":
         bootstrap(campaign)
         return state.advanced("train", iteration=0)
+    here = at_iteration(campaign, state)
     if state.stage == "production":
-        produce(campaign, state.iteration)
+        produce(here, state.iteration)
         return state.advanced("report")
     if state.stage == "report":
         report(campaign, state)
         return state.advanced("done")
-    STAGE_FUNCTIONS[state.stage](campaign, state.iteration)
+    STAGE_FUNCTIONS[state.stage](here, state.iteration)
     if state.stage == "assess":
         return _after_assessment(campaign, state)
     return state.advanced(ORDER[ORDER.index(state.stage) + 1])
 
 
 def _after_assessment(campaign: Campaign, state: CampaignState) -> CampaignState:
-    """Converged, out of iterations, or on to the next iteration; judged by the limits as they are now."""
+    """Converged, out of iterations, or on to the next iteration or rung; judged by the limits as they are now."""
     limits = campaign.param.converge
     last = judged_again(campaign, state.iteration)
     if last is None:
         return state.advanced("assess")
-    consecutive = _consecutive(campaign, state.iteration)
+    first = _first_of_rung(state)
+    consecutive = _consecutive(campaign, state.iteration, first)
     converged = consecutive >= limits.consecutive
+    if converged and has_next(campaign.param, state):
+        return _next_rung(campaign, replace(state, consecutive=0, converged=False, verdict=last.words))
     state = replace(state, consecutive=consecutive, converged=converged, verdict=last.words)
-    if converged or state.iteration + 1 >= limits.max_iterations:
+    if converged or state.iteration + 1 - first >= limits.max_iterations:
         return state.advanced("production")
     return state.advanced("train", iteration=state.iteration + 1)
 
 
-def _consecutive(campaign: Campaign, iteration: int) -> int:
-    """How many iterations in a row, up to `iteration`, met the limits."""
+def _first_of_rung(state: CampaignState) -> int:
+    """First iteration with the loadings of this one; 0 without a curriculum."""
+    rung = rung_of(state.rung_starts, state.iteration)
+    return 0 if rung is None else state.rung_starts[rung]
+
+
+def _next_rung(campaign: Campaign, state: CampaignState) -> CampaignState:
+    """The state with the first iteration of the next rung."""
+    state = replace(state, rung_starts=(*state.rung_starts, state.iteration + 1))
+    done = state.rungs[len(state.rung_starts) - 2] if len(state.rung_starts) > 1 else "the loadings so far"
+    said = f"{done} converged; {state.rungs[len(state.rung_starts) - 1]} follow"
+    campaign.reporter.message(said)
+    campaign.journal.write(state, "rung", said)
+    return state.advanced("train", iteration=state.iteration + 1)
+
+
+def _consecutive(campaign: Campaign, iteration: int, first: int) -> int:
+    """How many iterations in a row, from `first` up to `iteration`, met the limits."""
     count = 0
-    while count <= iteration and (verdict := judged_again(campaign, iteration - count)) and verdict.met:
+    while count <= iteration - first and (verdict := judged_again(campaign, iteration - count)) and verdict.met:
         count += 1
     return count

@@ -13,6 +13,7 @@ import alh2
 from alh2.campaign.context import Campaign
 from alh2.campaign.progress import duration
 from alh2.campaign.state import CampaignState
+from alh2.campaign.status import rung_rows
 from alh2.core.errors import BadInputError
 from alh2.core.files import digest_files, read_json
 from alh2.production.isotherm_result import read_isotherm
@@ -33,6 +34,9 @@ def provenance(campaign: Campaign, state: CampaignState) -> list[ProvenanceItem]
         ProvenanceItem("input", "machine file", str(campaign.machine.source)),
         ProvenanceItem("input", "labeler", campaign.labeler.name),
         ProvenanceItem("seed", "root seed", str(campaign.param.seed)),
+    ]
+    items += [
+        ProvenanceItem("curriculum", f"rung {row.number}", f"{row.loadings}: {row.words}") for row in rung_rows(state)
     ]
     items += _training_seeds(campaign, state.iteration)
     items += [

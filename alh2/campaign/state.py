@@ -23,6 +23,8 @@ class CampaignState:
     converged : verdict of the last assessment; verdict : the same in words
     param_file, machine_file : what the campaign was last run with
     label_budget : most labels that it may ask for
+    rung_starts : first iteration of each rung of the curriculum begun so far, () without one
+    rungs : loadings of all rungs in words, as the param file of the last run has them
     """
 
     stage: Stage = "bootstrap"
@@ -35,6 +37,8 @@ class CampaignState:
     param_file: str = ""
     machine_file: str = ""
     label_budget: int | None = None
+    rung_starts: tuple[int, ...] = ()
+    rungs: tuple[str, ...] = ()
 
     def advanced(self, stage: Stage, *, iteration: int | None = None) -> CampaignState:
         """The state with `stage` next."""
@@ -74,7 +78,8 @@ def save_state(path: Path, state: CampaignState) -> None:
 class Event:
     """One line of the journal.
 
-    event : "run" (a driver begins), "started" and "finished" of a stage, "interrupted", "needs-person", "done"
+    event : "run" (a driver begins), "started" and "finished" of a stage, "rung" (the next loadings of the curriculum
+        follow), "extended" (the target was raised), "interrupted", "needs-person", "done"
     wall_s : of a finished stage, since it was last started
     """
 

@@ -60,6 +60,28 @@ class IterationRow:
 
 
 @dataclass(frozen=True)
+class RungRow:
+    """One rung of the curriculum: its loadings, its iterations (first, last begun), and whether it converged.
+
+    first, last : None where it has not begun
+    """
+
+    number: int
+    loadings: str
+    first: int | None
+    last: int | None
+    converged: bool
+
+    @property
+    def words(self) -> str:
+        """Where it stands."""
+        if self.first is None:
+            return "to come"
+        which = f"iteration {self.first}" + (f" to {self.last}" if self.last != self.first else "")
+        return f"{which}, {'converged' if self.converged else 'not converged'}"
+
+
+@dataclass(frozen=True)
 class CampaignStatus:
     """What ``alh2 status`` shows.
 
@@ -67,6 +89,7 @@ class CampaignStatus:
     n_labels : labelled frames in the dataset, those it started from included
     labels_computed : of the campaign's own label tasks; label_budget : most of them planned, None: not known yet
     jobs : of the scheduler, None where none are known; waits_for : in words; eta_s : to the end of this stage's tasks
+    rungs : of the curriculum; () without one
     failures : of the stage at hand, and of labels; size_bytes : of the directory
     """
 
@@ -88,6 +111,7 @@ class CampaignStatus:
     eta_s: float | None = None
     failures: tuple[Failure, ...] = ()
     size_bytes: int = 0
+    rungs: tuple[RungRow, ...] = ()
 
     def lines(self) -> list[str]:
         """The same for people."""
@@ -107,6 +131,7 @@ class CampaignStatus:
             f"converged  {'yes' if self.converged else 'no'}: {self.verdict}",
             f"directory  {self.size_bytes / 1e6:.1f} MB",
         ]
+        rows += [f"rung {row.number}     {row.loadings}: {row.words}" for row in self.rungs]
         if self.message:
             rows.append(f"message    {self.message}")
         for row in self.iterations:
@@ -164,7 +189,20 @@ def read_status(directory: Path) -> CampaignStatus:
         eta_s=seen.eta_s if seen else None,
         failures=_failures(paths, where, [entry.reason for entry in quarantined]),
         size_bytes=_size(paths.root),
+        rungs=rung_rows(state),
     )
+
+
+def rung_rows(state: CampaignState) -> tuple[RungRow, ...]:
+    """Rungs of the curriculum, those to come included; () without one."""
+    rows = []
+    for rung, loadings in enumerate(state.rungs):
+        first = state.rung_starts[rung] if rung < len(state.rung_starts) else None
+        following = state.rung_starts[rung + 1] if rung + 1 < len(state.rung_starts) else None
+        last = None if first is None else state.iteration if following is None else following - 1
+        converged = following is not None or (first is not None and state.converged)
+        rows.append(RungRow(rung + 1, loadings, first, last, converged))
+    return tuple(rows)
 
 
 def _iterations(paths: RunPaths, last: int) -> tuple[IterationRow, ...]:

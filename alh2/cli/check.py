@@ -62,6 +62,8 @@ def _rows(work: PlannedWork, n_aimd_frames: int) -> list[tuple[str, str]]:
     for i, each in enumerate(work.iterations):
         later = i + 1 == len(work.iterations) and work.max_iterations > len(work.iterations)
         name = f"iteration {each.iteration}" + (f" to {work.max_iterations - 1}" if later else "")
+        if work.rungs:
+            name = f"rung {each.iteration + 1}, at most {work.max_iterations} times"
         temperatures = ", ".join(f"{t:g}" for t in each.temperatures_k)
         loadings = f", {', '.join(map(str, each.loadings))} H2" if each.loadings else ""
         rows.append((name, f"{each.md_tasks} MD runs of {each.md_steps} steps ({temperatures} K{loadings})"))

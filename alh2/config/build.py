@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from alh2.config import model
+from alh2.config.curriculum import CurriculumConfig
 from alh2.config.deepmd import checked_training_param, merged, with_step_name
 from alh2.config.schema import LABEL_PATHS, own_styles
 from alh2.config.where import Where
@@ -178,6 +179,25 @@ def masses(root: Tree) -> tuple[float, ...]:
     from ase.data import atomic_masses, atomic_numbers
 
     return tuple(float(atomic_masses[atomic_numbers[symbol]]) for symbol in root["type_map"])
+
+
+def curriculum(tree: Tree | None, where: Where) -> CurriculumConfig | None:
+    """``alh2.curriculum``; None without."""
+    if tree is None:
+        return None
+    start, step = tree["start_loading"], tree["step"]
+    if tree["max_loading"] < start or (tree["max_loading"] - start) % step:
+        raise (where / "max_loading").bad(
+            f"start_loading ({start}) or that plus a multiple of step ({step})", tree["max_loading"]
+        )
+    return CurriculumConfig(
+        temperatures_k=tuple(float(t) for t in tree["temps"]),
+        pressures_bar=tuple(float(p) for p in tree["pressures_bar"]),
+        max_loading=tree["max_loading"],
+        start_loading=tree["start_loading"],
+        step=tree["step"],
+        fugacity_factor=float(tree["fugacity_factor"]),
+    )
 
 
 def select(root: Tree, n_systems: int, where: Where) -> model.SelectConfig:

@@ -57,6 +57,7 @@ def load_param(path: Path) -> ParamConfig:
         production=build.production(own.get("production")),
         failures=build.failures(own["failures"], root),
         notify=NotifyConfig(own["notify"]["command"], float(own["notify"]["stuck_after_s"])),
+        curriculum=build.curriculum(own.get("curriculum"), where / "alh2" / "curriculum"),
     )
     rules.check_whole(param, where)
     return param

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from alh2.config.curriculum import CurriculumConfig
 from alh2.core.frames import Target
 
 DeepmdInput = dict[str, Any]
@@ -192,7 +193,7 @@ class SelectConfig:
     f_trust_per_system: tuple[tuple[float, float], ...] = ()
     method: Literal["random", "diverse"] = "random"
     max_labels: int | None = None
-    duplicate_distance: float = 0.02
+    duplicate_distance: float = 0.05
     pool: int = 2000
 
     def f_trust(self, system: int | None = None) -> tuple[float, float]:
@@ -347,6 +348,7 @@ class ParamConfig:
     production: ProductionConfig | None
     failures: FailureConfig = FailureConfig()
     notify: NotifyConfig = NotifyConfig()
+    curriculum: CurriculumConfig | None = None
 
     def committee(self, target: Target) -> CommitteeConfig | None:
         """The committee for `target`, None where the file asks for none."""

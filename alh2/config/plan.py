@@ -24,6 +24,7 @@ class PlannedCommittee:
 class PlannedIteration:
     """Exploration and labels of one iteration; `last` also for those after it up to `max_iterations`.
 
+    iteration : number of the iteration; of the rung with a curriculum
     label_cap : most frames picked: the cap per system (loading) times the loadings that MD starts from and Monte
     Carlo can reach, or the cap per iteration; bare hosts and the assessment come on top
     assess_labels : labels of held-out insertions (N and N+1)
@@ -45,6 +46,8 @@ class PlannedWork:
     """The whole campaign.
 
     bootstrap_labels : labels before the first training, at most
+    iterations : what each iteration does; with a curriculum what each of the iterations of a rung does
+    max_iterations : of the loop, or of each rung (`rungs`)
     isotherm_runs : pressures times initial loadings
     """
 
@@ -55,11 +58,14 @@ class PlannedWork:
     production_md_steps: int
     isotherm_runs: int
     isotherm_moves: int
+    rungs: bool = False
 
     @property
     def most_labels(self) -> int:
         """Labels that the campaign may ask for, bare hosts of explored frames not counted."""
         each = [planned.label_cap + planned.assess_labels for planned in self.iterations]
+        if self.rungs:
+            return self.bootstrap_labels + self.max_iterations * sum(each)
         later = max(0, self.max_iterations - len(each)) * each[-1] if each else 0
         return self.bootstrap_labels + sum(each) + later
 
@@ -78,11 +84,12 @@ def planned_work(param: ParamConfig, *, n_aimd_frames: int) -> PlannedWork:
     return PlannedWork(
         committees=tuple(_committee(param, target) for target in ("total", "interaction") if param.committee(target)),
         bootstrap_labels=labels,
-        iterations=tuple(_iteration(param, i) for i in range(described)),
+        iterations=_rungs(param) if param.curriculum else tuple(_iteration(param, i) for i in range(described)),
         max_iterations=param.converge.max_iterations,
         production_md_steps=made.md_steps if made else 0,
         isotherm_runs=len(made.pressures_bar) * len(made.n_initial) if made else 0,
         isotherm_moves=made.n_moves if made else 0,
+        rungs=param.curriculum is not None,
     )
 
 
@@ -92,6 +99,31 @@ def _committee(param: ParamConfig, target: Target) -> PlannedCommittee:
     training = config.training_param["training"]
     steps = training.get("numb_steps")
     return PlannedCommittee(target, config.n_models, steps, config.reuse_iter, config.reuse_n_steps)
+
+
+def _rungs(param: ParamConfig) -> tuple[PlannedIteration, ...]:
+    """One iteration of each rung of the curriculum, with the first jobs of the param file."""
+    target = param.curriculum
+    assert target is not None
+    md, gcmc, asked = param.explore.md_jobs[0], param.explore.gcmc_jobs[:1], param.assess
+    planned = []
+    for rung, loadings in enumerate(target.rungs):
+        tasks = len(target.temperatures_k) * (2 * len(loadings) + sum(n > 0 for n in loadings)) if gcmc else 0
+        visited = target.top(rung) + 1 if gcmc else len(loadings)
+        planned.append(
+            PlannedIteration(
+                iteration=rung,
+                md_tasks=len(loadings) * len(target.temperatures_k),
+                md_steps=md.n_steps,
+                temperatures_k=target.temperatures_k,
+                loadings=loadings,
+                gcmc_tasks=tasks,
+                gcmc_moves=tasks * gcmc[0][0].n_moves if gcmc else 0,
+                label_cap=_label_cap(param.select, visited),
+                assess_labels=2 * len(loadings) * asked.per_loading if asked else 0,
+            )
+        )
+    return tuple(planned)
 
 
 def _iteration(param: ParamConfig, iteration: int) -> PlannedIteration:

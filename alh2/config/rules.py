@@ -124,6 +124,7 @@ def check_whole(param: ParamConfig, where: Where) -> None:
         raise place.bad(f"a number ≥ {MIN_GAS_BOX_ANG:g}, as pairs are up to 6 Å apart", param.bootstrap.gas_box_ang)
     _check_moves(param, own)
     _check_loadings(param, own)
+    _check_curriculum(param, own)
     _check_limits_can_be_met(param, own)
 
 
@@ -146,6 +147,8 @@ def max_explored_loading(param: ParamConfig) -> int | None:
     """Highest number of H2 that exploration can reach, None where it has no loadings."""
     jobs = [job for jobs in param.explore.gcmc_jobs for job in jobs]
     reached = [*param.explore.loadings, *(job.max_loading for job in jobs)]
+    if param.curriculum is not None:
+        reached = [param.curriculum.max_loading]
     return max(reached) if reached else None
 
 
@@ -164,6 +167,34 @@ def _check_loadings(param: ParamConfig, own: Where) -> None:
         for i, loading in enumerate(param.production.n_initial):
             if loading > highest:
                 raise (own / "production" / "n_initial" / i).bad(within, loading)
+
+
+def _check_curriculum(param: ParamConfig, own: Where) -> None:
+    """Production asks about nothing that the curriculum does not explore, and each rung can end."""
+    target, made = param.curriculum, param.production
+    if target is None:
+        return
+    if not param.explore.loadings:
+        raise BadInputError(
+            str(own / "curriculum"), expected="alh2.systems", found="sys_configs", action="H2 is placed by alh2 here"
+        )
+    if not param.converge.asks:
+        raise BadInputError(
+            str(own / "converge"), expected="a limit that ends each rung of alh2.curriculum", found="none"
+        )
+    if made is None:
+        return
+    coldest, hottest = min(target.temperatures_k), max(target.temperatures_k)
+    for key, kelvin in (
+        ("md_temperature_k", made.md_temperature_k),
+        ("isotherm_temperature_k", made.isotherm_temperature_k),
+    ):
+        if not coldest <= kelvin <= hottest:
+            raise (own / "production" / key).bad(f"{coldest:g} to {hottest:g} K, as in alh2.curriculum", kelvin)
+    for i, bar in enumerate(made.pressures_bar):
+        if bar > max(target.pressures_bar):
+            limit = f"at most {max(target.pressures_bar):g} bar, as in alh2.curriculum"
+            raise (own / "production" / "pressures_bar" / i).bad(limit, bar)
 
 
 def _check_limits_can_be_met(param: ParamConfig, own: Where) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dargs import Argument
 
 from alh2.config.fields import AT_LEAST_ONE, FRACTION, NOT_NEGATIVE, POSITIVE, field, section
+from alh2.config.schema_curriculum import curriculum_section
 from alh2.config.schema_failures import failures_section, notify_section
 from alh2.config.schema_select import select_section
 from alh2.config.strict import Limits
@@ -26,6 +27,7 @@ def alh2_section() -> Argument:
             _bootstrap(),
             _interaction(),
             _gcmc_jobs(),
+            curriculum_section(),
             select_section(),
             section(
                 "label",

@@ -59,7 +59,7 @@ def select_section() -> Argument:
                 float,
                 "diverse: candidates closer than this to a labelled or picked frame are not labelled; 1 is the spread "
                 "over all environments of an element. 0: none is left out.",
-                default=0.02,
+                default=0.05,
                 limits=NOT_NEGATIVE,
             ),
             field(

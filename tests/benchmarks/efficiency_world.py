@@ -36,7 +36,6 @@ from alh2.potential.ase_potential import AsePotential
 from alh2.potential.frames_npz import load_frames, save_frames
 from alh2.structure.hosts import build_host
 from alh2.structure.loading import load_h2
-from alh2.train.committee import training_command
 from alh2.train.inputs import deepmd_input
 
 BOX_ANG = 13.0
@@ -47,7 +46,8 @@ N_MODELS = 2
 CANONICAL = MoveWeights(insertion=0.0, deletion=0.0, translation=50.0, rotation=50.0)
 MD_STEP_FS, MD_EVERY, MD_EQUILIBRATION = 0.5, 20, 200
 MC_EVERY, MC_EQUILIBRATION = 100, 300
-BOOTSTRAP = BootstrapConfig(LOADINGS, 6, 4, 2.2, 0.02, 1.6, 0, (), 12, 6, 16.0, True)
+BOOTSTRAP = BootstrapConfig(LOADINGS, 6, 4, 2.4, 0.02, 2.4, 0, (), 12, 0, 16.0, True)
+"""Six frames at each loading on four hosts; no contact below 2.4 Å, where the reference potential is very steep."""
 
 
 def training_param(n_steps: int) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class World:
         atoms.calc = ReferenceCalculator(self.network)
         MaxwellBoltzmannDistribution(atoms, temperature_K=temperature_k, rng=rng)
         step = MD_STEP_FS * units.fs
-        dynamics = Langevin(atoms, step, temperature_K=temperature_k, friction=0.01 / units.fs, rng=rng)
+        dynamics = Langevin(atoms, step, temperature_K=temperature_k, friction=0.01 / units.fs, rng=rng, fixcm=False)
         dynamics.run(MD_EQUILIBRATION)
         frames = []
         for _ in range(number):
@@ -180,22 +180,29 @@ def train(folder: Path, frames: Sequence[LabelledFrame], *, seed: int, n_steps: 
     """Frozen models trained on `frames`; a finished training is not repeated."""
     committee = CommitteeConfig("interaction", N_MODELS, training_param(n_steps), None, 0.0, 0.0, 0.0, 0, False)
     systems = export_systems(frames, folder / "data", target="interaction", type_map=TYPE_MAP)
-    tasks = []
-    for member in range(N_MODELS):
-        work_dir = folder / f"{member:03d}"
-        work_dir.mkdir(parents=True, exist_ok=True)
-        names = [f"../data/{system.name}" for system in systems]
-        content = deepmd_input(committee, names, type_map=TYPE_MAP, seed=seed_for(seed, "train", member), reuse=False)
-        atomic_write_json(work_dir / "input.json", content)
-        inputs = [
-            f"data/{p.relative_to(folder / 'data')}" for s in systems for p in sorted(s.rglob("*")) if p.is_file()
-        ]
-        dp = str(Path(sys.executable).parent / "dp")
-        command = training_command(dp, reuse=False, compress=False, convert=False)
-        tasks.append(Task(work_dir, command, ("input.json", *inputs), ("frozen_model.pb",), 7200.0, f"train {member}"))
-    machine = StageMachine({"batch_type": "Shell", "context_type": "LazyLocalContext"}, {"group_size": 0}, "dp", 1)
-    outcomes = run_tasks(tasks, machine=machine, base_dir=folder, name="train")
-    for task, outcome in zip(tasks, outcomes, strict=True):
-        if outcome.status != "done":
-            raise SystemExit(f"{task.work_dir}: {outcome.message}")
-    return [task.work_dir / "frozen_model.pb" for task in tasks]
+    names = [f"{member:03d}" for member in range(N_MODELS)]
+    for member, name in enumerate(names):
+        content = deepmd_input(
+            committee,
+            [f"data/{system.name}" for system in systems],
+            type_map=TYPE_MAP,
+            seed=seed_for(seed, "train", member),
+            reuse=False,
+        )
+        content["training"] |= {"disp_file": f"{name}/lcurve.out", "save_ckpt": f"{name}/model.ckpt"}
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        atomic_write_json(folder / name / "input.json", content)
+    data = [str(p.relative_to(folder)) for s in systems for p in sorted(s.rglob("*")) if p.is_file()]
+    task = Task(
+        work_dir=folder,
+        command=f"{sys.executable} {Path(__file__).with_name('efficiency_train.py')} {' '.join(names)}",
+        inputs=(*(f"{name}/input.json" for name in names), *data),
+        outputs=tuple(f"{name}/frozen_model.pb" for name in names),
+        timeout_s=7200.0,
+        label="train",
+    )
+    machine = StageMachine({"batch_type": "Shell", "context_type": "LazyLocalContext"}, {"group_size": 0}, "", 1)
+    (outcome,) = run_tasks([task], machine=machine, base_dir=folder.parent, name=f"train.{folder.name}")
+    if outcome.status != "done":
+        raise SystemExit(f"{folder}: {outcome.message}")
+    return [folder / name / "frozen_model.pb" for name in names]

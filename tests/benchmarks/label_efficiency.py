@@ -56,14 +56,14 @@ class Plan:
     """Size of the benchmark."""
 
     n_seeds: int = 5
-    n_rounds: int = 4
+    n_rounds: int = 3
     batch: int = 16
-    n_steps: int = 2500
-    n_md: int = 20
-    n_mc: int = 12
+    n_steps: int = 2000
+    n_md: int = 15
+    n_mc: int = 10
 
 
-SHORT = Plan(n_seeds=2, n_rounds=2, batch=16, n_steps=1000, n_md=10, n_mc=6)
+SHORT = Plan(n_seeds=2, n_rounds=2, n_steps=800, n_md=8, n_mc=5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,7 @@ def run_method(world: World, held: HeldOut, folder: Path, plan: Plan, *, seed: i
     labelled = [world.label(frame) for frame in world.initial(seed)]
     pairs = bonded_pairs(to_atoms(world.host))
     lengths = np.linalg.norm(world.host.positions_ang[pairs[:, 0]] - world.host.positions_ang[pairs[:, 1]], axis=1)
-    config = SelectConfig(0.03, 1.0, 0.005, plan.batch, 1, 1.2, 1.1, 1.4, method=method, max_labels=plan.batch)
+    config = SelectConfig(0.015, 1.0, 0.005, plan.batch, 1, 1.2, 1.1, 1.4, method=method, max_labels=plan.batch)
     history = []
     for number in range(plan.n_rounds + 1):
         where = folder / ("start" if number == 0 else f"{method}.{number}")
