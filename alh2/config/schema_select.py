@@ -38,37 +38,44 @@ def select_section() -> Argument:
                 default=1.4,
                 limits=Limits(above=1),
             ),
-            field(
-                "method",
-                str,
-                "How candidates are chosen where there are more than may be labelled: random (DP-GEN's way, evenly "
-                "over exploration tasks) or diverse (most uncertain, and far in the model's own descriptors from "
-                "labelled frames and from each other).",
-                default="random",
-                limits=Limits(choices=("random", "diverse")),
-            ),
-            field(
-                "max_labels",
-                [int, None],
-                "Most frames picked in one iteration, shared evenly by the loadings; null: `fp_task_max` for each.",
-                default=None,
-                limits=AT_LEAST_ONE,
-            ),
-            field(
-                "duplicate_distance",
-                float,
-                "diverse: candidates closer than this to a labelled or picked frame are not labelled; 1 is the spread "
-                "over all environments of an element. 0: none is left out.",
-                default=0.05,
-                limits=NOT_NEGATIVE,
-            ),
-            field(
-                "pool",
-                int,
-                "diverse: most candidates compared; of more, the most uncertain half and others evenly over tasks are.",
-                default=2000,
-                limits=AT_LEAST_ONE,
-            ),
+            *_choice(),
         ],
         default={},
     )
+
+
+def _choice() -> list[Argument]:
+    """How many candidates are labelled, and which."""
+    return [
+        field(
+            "method",
+            str,
+            "How candidates are chosen where there are more than may be labelled: random (DP-GEN's way, evenly over "
+            "exploration tasks) or diverse (most uncertain, and far in the model's own descriptors from labelled "
+            "frames and from each other).",
+            default="random",
+            limits=Limits(choices=("random", "diverse")),
+        ),
+        field(
+            "max_labels",
+            [int, None],
+            "Most frames picked in one iteration, shared evenly by the loadings; null: `fp_task_max` for each.",
+            default=None,
+            limits=AT_LEAST_ONE,
+        ),
+        field(
+            "duplicate_distance",
+            float,
+            "diverse: candidates closer than this to a labelled or picked frame are not labelled; 1 is the spread over "
+            "all environments of an element. 0: none is left out.",
+            default=0.05,
+            limits=NOT_NEGATIVE,
+        ),
+        field(
+            "pool",
+            int,
+            "diverse: most candidates compared; of more, the most uncertain half and others evenly over tasks are.",
+            default=2000,
+            limits=AT_LEAST_ONE,
+        ),
+    ]
