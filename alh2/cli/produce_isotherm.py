@@ -101,6 +101,7 @@ def pressure_list(asked: Asked) -> tuple[float, ...]:
 
 
 def _of_campaign(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isotherm, Path]:
+    from alh2.campaign.curriculum import at_iteration
     from alh2.campaign.open import reopen_campaign
     from alh2.campaign.producing import last_trained, produce_isotherm
     from alh2.campaign.state import load_state
@@ -116,6 +117,7 @@ def _of_campaign(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isoth
     campaign = reopen_campaign(source.campaign)
     state = load_state(campaign.paths.state)
     assert state is not None
+    campaign = at_iteration(campaign, state)
     made = campaign.param.production
     plan = _plan(
         asked,
