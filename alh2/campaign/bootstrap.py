@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from alh2.campaign.context import Campaign
+from alh2.campaign.first_samples import sampled_frames
 from alh2.campaign.labelling import LabelRequest, host_requests, known_labels, label_frames, store_frames
 from alh2.config.model import AimdSource, ParamConfig
 from alh2.core.atoms import from_atoms
@@ -33,32 +34,44 @@ def bootstrap(campaign: Campaign) -> None:
         host_id=_host_id(campaign),
         rng=stream(campaign.param.seed, "bootstrap"),
     )
-    requests = [LabelRequest(f"task.{frame.n_h2:03d}.{i:06d}", frame) for i, frame in enumerate(frames)]
+    requests = _requests(frames, first=0)
     if campaign.param.bootstrap.label_bare_hosts:
         bare = [f.frame.bare_host() for f in campaign.store.load() if f.frame.n_host]
         requests += host_requests([*hosts, *bare], campaign.store.host_digests())
+    _label(campaign, requests, name="bootstrap")
+    _label(campaign, _requests(sampled_frames(campaign, hosts), first=len(frames)), name="sampled")
+
+
+def _requests(frames: Sequence[Frame], *, first: int) -> list[LabelRequest]:
+    return [LabelRequest(f"task.{frame.n_h2:03d}.{first + i:06d}", frame) for i, frame in enumerate(frames)]
+
+
+def _label(campaign: Campaign, requests: Sequence[LabelRequest], *, name: str) -> None:
+    """Label and store what is asked for; raises NeedsPersonError where too many labels fail."""
+    if not requests:
+        return
     answers = label_frames(
         requests,
         campaign.bench,
         directory=campaign.paths.bootstrap / "02.fp",
         known=known_labels(campaign.store),
-        name="init.label",
+        name=f"init.label.{name}",
         on_progress=campaign.on_progress,
     )
     n_frames = len({request.frame.digest for request in requests})
     policy = campaign.machine.fp.policy
     check_failures(answers.reasons, n_frames, policy, what=f"labels of initial frames ({campaign.paths.quarantine})")
-    _store(campaign, requests, answers.labels)
+    _store(campaign, requests, answers.labels, name=name)
     if answers.reasons:
         campaign.reporter.message(f"{len(answers.reasons)} frames have no label (see {campaign.paths.quarantine.name})")
 
 
-def _store(campaign: Campaign, requests: Sequence[LabelRequest], labels: dict[str, Label]) -> None:
+def _store(campaign: Campaign, requests: Sequence[LabelRequest], labels: dict[str, Label], *, name: str) -> None:
     done = [r for r in requests if r.frame.digest in labels]
     hosts = [(r.frame, labels[r.frame.digest]) for r in done if r.name.startswith("host")]
     campaign.store.append_host_labels(hosts, name="init.hosts")
     frames = [LabelledFrame(r.frame, labels[r.frame.digest]) for r in done if r.name.startswith("task")]
-    store_frames(campaign.store, frames, split="train", name="init.bootstrap")
+    store_frames(campaign.store, frames, split="train", name=f"init.{name}")
 
 
 def ingest_aimd(campaign: Campaign) -> None:

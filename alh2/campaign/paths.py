@@ -71,6 +71,11 @@ class RunPaths:
         return self.bootstrap / "hosts.npz"
 
     @property
+    def sampled(self) -> Path:
+        """First frames drawn by Monte Carlo on pair terms."""
+        return self.bootstrap / "sampled.npz"
+
+    @property
     def dataset(self) -> Path:
         """The append-only store."""
         return self.root / "dataset"

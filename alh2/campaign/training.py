@@ -11,7 +11,7 @@ from alh2.core.frames import LabelledFrame
 from alh2.dataset.checks import check_sel
 from alh2.dataset.export import export_systems
 from alh2.train.committee import MemberData, TrainingPlan, train_committees
-from alh2.train.pair_fit import member_baseline
+from alh2.train.pair_fit import learnable, member_baseline
 
 
 def train(campaign: Campaign, iteration: int) -> None:
@@ -74,7 +74,8 @@ def _member_data(
         name = f"data.{committee.target}" + ("" if baseline is None else f".{member.index:03d}")
         learned = relevant
         if baseline is not None:
-            learned = [baseline.rest(f) for f in relevant if f.has_target(committee.target)]
+            kept = [f for f in relevant if f.has_target(committee.target) and learnable(baseline, f)]
+            learned = [baseline.rest(f) for f in kept]
         systems = export_systems(learned, train_dir / name, target=committee.target, type_map=type_map)
         data.append(MemberData(tuple(systems), baseline))
     return tuple(data)

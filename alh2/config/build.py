@@ -86,6 +86,8 @@ def bootstrap(tree: Tree | None, *, interaction: bool) -> model.BootstrapConfig:
         gas_pair_frames=tree["gas_pair_frames"],
         gas_box_ang=float(tree["gas_box_ang"]),
         label_bare_hosts=interaction if tree["label_bare_hosts"] is None else tree["label_bare_hosts"],
+        sampled_per_loading=tree["sampled_per_loading"],
+        sampled_temperature_k=float(tree["sampled_temperature_k"]),
     )
 
 

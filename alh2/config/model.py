@@ -75,6 +75,8 @@ class BootstrapConfig:
     rattled_frames : frames on hosts with displaced atoms; host_displacements_ang : standard deviations, in turn
     gas_frames, gas_pair_frames : isolated H2, and H2 pairs, in a cubic box of gas_box_ang
     label_bare_hosts : also label the bare host of every AIMD frame (interaction target needs it)
+    sampled_per_loading : frames at each loading drawn by Monte Carlo on pair terms fitted to the other ones, at
+        sampled_temperature_k
     """
 
     loadings: tuple[int, ...]
@@ -89,6 +91,8 @@ class BootstrapConfig:
     gas_pair_frames: int
     gas_box_ang: float
     label_bare_hosts: bool
+    sampled_per_loading: int = 0
+    sampled_temperature_k: float = 150.0
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class PlannedWork:
 def planned_work(param: ParamConfig, *, n_aimd_frames: int) -> PlannedWork:
     """Work of `param`; `n_aimd_frames` initial frames need a bare-host label each where that is asked for."""
     boot, made = param.bootstrap, param.production
-    loaded = sum(1 for loading in boot.loadings if loading > 0) * boot.frames_per_loading
+    loaded = sum(1 for loading in boot.loadings if loading > 0) * (boot.frames_per_loading + boot.sampled_per_loading)
     rattled = boot.rattled_frames if boot.host_displacements_ang else 0
     bare = boot.host_snapshots + (n_aimd_frames + rattled if boot.label_bare_hosts else 0)
     labels = loaded + rattled + bare + boot.gas_frames + boot.gas_pair_frames

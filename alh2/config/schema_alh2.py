@@ -213,6 +213,21 @@ def _bootstrap() -> Argument:
                 "`interaction` is given.",
                 default=None,
             ),
+            field(
+                "sampled_per_loading",
+                int,
+                "Further frames at each loading, drawn by Monte Carlo on pair terms fitted to the first labels.",
+                default=0,
+                limits=NOT_NEGATIVE,
+            ),
+            field(
+                "sampled_temperature_k",
+                float,
+                "Temperature of that Monte Carlo.",
+                unit="K",
+                default=150.0,
+                limits=POSITIVE,
+            ),
         ],
         default=None,
     )

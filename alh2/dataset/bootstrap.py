@@ -143,7 +143,7 @@ def _loaded(
             to_atoms(host), loading, rng=rng, min_distance_ang=config.min_distance_ang,
             bond_length_ang=BOND_MEAN_ANG, prefer_open_sites=way == "near open sites",
         )  # fmt: skip
-        positions = _disturbed(loaded, host.n_host, config, rng)
+        positions = disturbed(loaded, host.n_host, config, rng, min_distance_ang=config.min_distance_ang)
     provenance = Provenance("bootstrap", detail=f"{loading} H2 {way} on {host.provenance.detail}")
     symbols = host.symbols + ("H",) * (ATOMS_PER_H2 * loading)
     return Frame(symbols, positions, host.cell_ang, host.n_host, host.host_id, provenance)
@@ -169,8 +169,10 @@ def _crowded(config: BootstrapConfig, host: Frame, loading: int, rng: np.random.
     )  # fmt: skip
 
 
-def _disturbed(loaded: Atoms, n_host: int, config: BootstrapConfig, rng: np.random.Generator) -> np.ndarray:
-    """Positions with random bond lengths and displacements of guests, one molecule at a time.
+def disturbed(
+    loaded: Atoms, n_host: int, config: BootstrapConfig, rng: np.random.Generator, *, min_distance_ang: float
+) -> np.ndarray:
+    """Positions (n_atoms, 3) Å with random bond lengths and displacements of guests, one molecule at a time.
 
     A molecule whose disturbed place breaks the bond range or the minimum distance is drawn again, and stays as
     placed after `_MAX_TRIES`.
@@ -186,7 +188,7 @@ def _disturbed(loaded: Atoms, n_host: int, config: BootstrapConfig, rng: np.rand
             moved += config.displacement_ang * rng.standard_normal((ATOMS_PER_H2, 3))
             atoms.positions[pair] = moved
             bond = float(np.linalg.norm(moved[1] - moved[0]))
-            if BOND_RANGE_ANG[0] <= bond <= BOND_RANGE_ANG[1] and _has_room(atoms, first, config.min_distance_ang):
+            if BOND_RANGE_ANG[0] <= bond <= BOND_RANGE_ANG[1] and _has_room(atoms, first, min_distance_ang):
                 break
         else:
             atoms.positions[pair] = placed

@@ -53,6 +53,9 @@ SMOOTHNESS, BOND_SMOOTHNESS = 3.0, 5.0
 goes on in a parabola)."""
 SMALLNESS = 0.3
 """Weight, in 1/eV, of the penalty on the coefficients of pair terms: parts that the data do not tell apart share."""
+LEAST_LEFT_EV_ANG, MOST_LEFT = 0.1, 5.0
+"""A first frame is learned where all that is left of its forces is below 0.1 eV/Å or 5 times the force that 95 % of all
+components are below, whichever is larger."""
 RARE = 0.02
 """Kinds of host atoms with fewer than 0.02 a frame are no kinds of their own."""
 COMMON, MOST_SCALE = 0.95, 100.0
@@ -95,6 +98,19 @@ def drawn_frames(n: int, member: Member, *, iteration: int, root_seed: int) -> n
     if member.index == 0 or not n:
         return np.arange(n)
     return stream(root_seed, "pair-baseline", iteration, member.index).integers(n, size=n)
+
+
+def learnable(baseline: PairBaseline, labelled: LabelledFrame) -> bool:
+    """Whether networks on `baseline` learn this frame.
+
+    First frames crowd molecules together; some end on walls where the terms are off by much more than anywhere else.
+    Networks that have to learn those few at all cost are wrong everywhere else, and the terms repel there in any case.
+    Frames that exploration found are always learned, whatever is left.
+    """
+    if labelled.frame.provenance.iteration >= 0 or not labelled.frame.n_h2:
+        return True
+    left = np.abs(baseline.rest(labelled).forces_ev_ang("interaction")).max() / baseline.scale
+    return bool(left <= max(LEAST_LEFT_EV_ANG, MOST_LEFT / baseline.scale))
 
 
 def empty_baseline(kinds: Sequence[str], cutoff_ang: float) -> PairBaseline:

@@ -10,51 +10,14 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from ase import Atoms
 from scipy.linalg import solve_banded
 
 from alh2.label.reference_pes import ReferenceParameters, bond_pair, guest_guest_pair, guest_host_pair
+from alh2.potential.nothing import NoPotential
 from alh2.potential.pair_baseline import PairBaseline, Spline, n_pair_terms
 from alh2.potential.pair_session import PairBaselinePotential
-from alh2.potential.protocol import EnergySession
 
 FIRST_ANG, SPACING_ANG = 0.8, 0.01
-
-
-class _NoSession:
-    """No energy at all."""
-
-    energy_ev = 0.0
-
-    def __init__(self, guests_ang: np.ndarray) -> None:
-        self.guests_ang = guests_ang
-
-    def trial(self, remove: int | None, insert_ang: np.ndarray | None) -> float:
-        """No change."""
-        return 0.0
-
-    def accept(self) -> None:
-        """Nothing to keep: the pair session knows the molecules."""
-
-    def recompute_ev(self) -> float:
-        """Nothing."""
-        return 0.0
-
-
-class _Nothing:
-    """`Potential` without energy, under which the pairs are everything."""
-
-    def describe(self) -> str:
-        """One line."""
-        return "nothing"
-
-    def start(self, framework: Atoms, molecule_symbols: tuple[str, ...], guests_ang: np.ndarray) -> EnergySession:
-        """A session whose energies are zero."""
-        return _NoSession(guests_ang)
-
-    def molecule_energy_ev(self, molecule_symbols: tuple[str, ...], sites_ang: np.ndarray) -> float:
-        """Zero."""
-        return 0.0
 
 
 def exact_potential(params: ReferenceParameters) -> PairBaselinePotential:
@@ -67,7 +30,7 @@ def exact_potential(params: ReferenceParameters) -> PairBaselinePotential:
     pairs += [zero] * (n_pair_terms(len(elements)) - len(pairs))
     bond = _spline(partial(bond_pair, params=params), 0.4, 1.5)
     return PairBaselinePotential(
-        _Nothing(), PairBaseline(elements, end, tuple(pairs), bond, 1.0), "the reference potential"
+        NoPotential(), PairBaseline(elements, end, tuple(pairs), bond, 1.0), "the reference potential"
     )
 
 

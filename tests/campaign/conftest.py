@@ -86,7 +86,7 @@ PARAM: dict[str, Any] = {
         },
         "bootstrap": {
             "loadings": [0, 1, 3], "frames_per_loading": 2, "host_snapshots": 2, "displacement_ang": 0.02,
-            "gas_frames": 6, "gas_pair_frames": 2, "gas_box_ang": 12.0,
+            "gas_frames": 6, "gas_pair_frames": 2, "gas_box_ang": 12.0, "sampled_per_loading": 2,
         },
         "interaction": {"numb_models": 2},
         "gcmc_jobs": [

@@ -10,11 +10,11 @@ import pytest
 
 from alh2.config.model import CommitteeConfig
 from alh2.core.errors import BadInputError
-from alh2.core.frames import Frame, Label, LabelledFrame
+from alh2.core.frames import Frame, Label, LabelledFrame, Provenance
 from alh2.label import xtb
 from alh2.potential.pair_baseline import PairBaseline, Spline
 from alh2.train.members import Member
-from alh2.train.pair_fit import corrected_baseline, empty_baseline, fit_pair_baseline, member_baseline
+from alh2.train.pair_fit import corrected_baseline, empty_baseline, fit_pair_baseline, learnable, member_baseline
 
 HOST = ("Al", "O", "O")
 KINDS = ("Al(O2)", "O(Al)")
@@ -200,3 +200,21 @@ def test_what_networks_leave_is_added_and_nothing_else() -> None:
     assert np.sqrt(np.mean(after**2)) < 0.1 * np.sqrt(np.mean(before**2))
     right = corrected_baseline(start, known, [predicted(f, error=None) for f in known])
     np.testing.assert_allclose(right.coefficients_ev, start.coefficients_ev, rtol=0.0, atol=1e-9)
+
+
+def test_walls_that_the_terms_miss_are_not_learned_but_what_exploration_found_is() -> None:
+    known = frames(np.random.default_rng(1), 60, known=truth())
+    fitted = replace(fit_pair_baseline(known, cutoff_ang=RCUT), scale=25.0)
+
+    def off_by(force_ev_ang: float, iteration: int) -> LabelledFrame:
+        forces = fitted.label(known[0].frame).forces_ev_ang
+        forces[: len(HOST)] += known[0].host_label.forces_ev_ang
+        forces[-1, 0] += force_ev_ang
+        frame = replace(known[0].frame, provenance=Provenance("bootstrap" if iteration < 0 else "gcmc", iteration))
+        return replace(known[0], frame=frame, label=replace(known[0].label, forces_ev_ang=forces))
+
+    assert learnable(fitted, off_by(0.19, -1))  # 5 / 25 = 0.2 eV/Å
+    assert not learnable(fitted, off_by(0.21, -1))
+    assert learnable(fitted, off_by(3.0, 0))
+    assert learnable(replace(fitted, scale=100.0), off_by(0.09, -1))  # never below 0.1 eV/Å
+    assert not learnable(replace(fitted, scale=100.0), off_by(-0.11, -1))
