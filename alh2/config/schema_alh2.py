@@ -213,24 +213,25 @@ def _bootstrap() -> Argument:
                 "`interaction` is given.",
                 default=None,
             ),
-            field(
-                "sampled_per_loading",
-                int,
-                "Further frames at each loading, drawn by Monte Carlo on pair terms fitted to the first labels.",
-                default=0,
-                limits=NOT_NEGATIVE,
-            ),
-            field(
-                "sampled_temperature_k",
-                float,
-                "Temperature of that Monte Carlo.",
-                unit="K",
-                default=150.0,
-                limits=POSITIVE,
-            ),
+            *_sampled(),
         ],
         default=None,
     )
+
+
+def _sampled() -> list[Argument]:
+    return [
+        field(
+            "sampled_per_loading",
+            int,
+            "Further frames at each loading, drawn by Monte Carlo on pair terms fitted to the first labels.",
+            default=0,
+            limits=NOT_NEGATIVE,
+        ),
+        field(
+            "sampled_temperature_k", float, "Temperature of that Monte Carlo.", unit="K", default=150.0, limits=POSITIVE
+        ),
+    ]
 
 
 def _interaction() -> Argument:

@@ -141,7 +141,7 @@ def param_content(case: Case, seed: int) -> dict[str, Any]:
         "sel": [8, 32, 24, 64],
         "md": [1, 4, 8],
         "bootstrap": [1, 2, 4, 6, 8, 10, 12],
-        "frames_per_loading": 14,
+        "frames_per_loading": 9,
         "canonical": [1, 2, 3, 5, 7, 9, 11],
         "assess": [0, 1, 2, 4, 6, 9],
         "n_moves": 3000,
@@ -216,7 +216,8 @@ _COMMON: dict[str, Any] = {
             "split": "blocks",
         },
         "bootstrap": {
-            "host_snapshots": 4, "displacement_ang": 0.01, "close_distance_ang": 1.6, "rattled_frames": 12,
+            "host_snapshots": 4, "displacement_ang": 0.01, "sampled_per_loading": 6, "close_distance_ang": 1.6,
+            "rattled_frames": 12,
             "host_displacements_ang": [0.03], "gas_frames": 24, "gas_pair_frames": 12, "gas_box_ang": 14.0,
         },
         "interaction": {
