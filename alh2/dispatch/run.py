@@ -22,6 +22,8 @@ from alh2.dispatch.tasks import DigestCache, Entry, Task, TaskOutcome, last_line
 
 _POLL_LOCAL_S = 0.2
 _POLL_REMOTE_S = 10.0
+PAUSE_TIMES = 50.0
+"""A look at the tasks is followed by a pause of so many times its length: the driver leaves the cores to the tasks."""
 _JOB_WAIT_LOCAL_S = 0.5
 
 
@@ -235,7 +237,7 @@ def _wait(run: _Run, engine: Engine, plan: Plan, attempt: int) -> None:
                 _report_jobs(run, engine, plan)
             else:
                 run.report()
-        time.sleep(max(run.poll_s, 10.0 * (time.monotonic() - begun)))
+        time.sleep(max(run.poll_s, PAUSE_TIMES * (time.monotonic() - begun)))
 
 
 def _report_jobs(run: _Run, engine: Engine, plan: Plan) -> None:
