@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from alh2.config.model import NotifyConfig
+from alh2.config.policy import NotifyConfig
 from alh2.dispatch.run import Progress
 
 What = Literal["done", "needs-person", "stuck"]

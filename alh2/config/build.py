@@ -9,6 +9,7 @@ from typing import Any
 from alh2.config import model
 from alh2.config.curriculum import CurriculumConfig
 from alh2.config.deepmd import checked_training_param, merged, with_step_name
+from alh2.config.policy import FailureConfig, TaskPolicy
 from alh2.config.schema import LABEL_PATHS, own_styles
 from alh2.config.where import Where
 from alh2.core.errors import BadInputError
@@ -309,16 +310,16 @@ def production(tree: Tree | None) -> model.ProductionConfig | None:
     )
 
 
-def failures(tree: Tree, root: Tree) -> model.FailureConfig:
+def failures(tree: Tree, root: Tree) -> FailureConfig:
     """``alh2.failures``; labels take DP-GEN's ``ratio_failed`` where they have none of their own."""
 
-    def policy(name: str) -> model.TaskPolicy:
+    def policy(name: str) -> TaskPolicy:
         part = tree[name]
         ratio = part.get("ratio_failed", 0.0)
         if ratio is None:
             ratio = root.get("ratio_failed", LABELS_THAT_MAY_FAIL)
         timeout_s = part.get("timeout_s")
-        return model.TaskPolicy(
+        return TaskPolicy(
             retry_count=part["retry_count"],
             retry_wait_s=float(part["retry_wait_s"]),
             job_retry_count=part["job_retry_count"],
@@ -330,4 +331,4 @@ def failures(tree: Tree, root: Tree) -> model.FailureConfig:
             too_many=part.get("too_many", "stop"),
         )
 
-    return model.FailureConfig(policy("train"), policy("model_devi"), policy("gcmc"), policy("fp"))
+    return FailureConfig(policy("train"), policy("model_devi"), policy("gcmc"), policy("fp"))

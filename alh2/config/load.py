@@ -11,7 +11,8 @@ from dargs import Argument
 from alh2.config import build, rules
 from alh2.config.commands import brings_programs, is_local, resolve_command
 from alh2.config.files import read_tree
-from alh2.config.model import MachineConfig, NotifyConfig, ParamConfig, StageMachine
+from alh2.config.model import MachineConfig, ParamConfig, StageMachine
+from alh2.config.policy import NotifyConfig
 from alh2.config.schema import machine_schema, param_schema
 from alh2.config.strict import strip_comments, validate
 from alh2.config.where import Where

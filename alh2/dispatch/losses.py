@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alh2.config.model import TaskPolicy
+from alh2.config.policy import TaskPolicy
 from alh2.dispatch.endings import BLAMELESS, WORDS, Decision, Seen
 from alh2.dispatch.tasks import RECORD_NAME, Entry, TaskRecord, read_start
 

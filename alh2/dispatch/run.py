@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alh2.config.model import StageMachine, TaskPolicy
+from alh2.config.model import StageMachine
+from alh2.config.policy import TaskPolicy
 from alh2.dispatch.attach import open_round
 from alh2.dispatch.endings import Decision, Seen
 from alh2.dispatch.engine import Engine, log_to

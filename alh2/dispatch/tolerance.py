@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from alh2.config.model import TaskPolicy
+from alh2.config.policy import TaskPolicy
 from alh2.core.errors import NeedsPersonError
 
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from alh2.campaign.notify import Notifier
-from alh2.config.model import NotifyConfig
+from alh2.config.policy import NotifyConfig
 from alh2.dispatch.run import Progress
 
 ALH2 = str(Path(sys.executable).parent / "alh2")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from alh2.config.model import StageMachine, TaskPolicy
+from alh2.config.model import StageMachine
+from alh2.config.policy import TaskPolicy
 from alh2.core.errors import BadInputError
 from alh2.dispatch import Progress, Task, run_tasks
 from alh2.dispatch.placement import place

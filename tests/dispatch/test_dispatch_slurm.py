@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from alh2.config.model import StageMachine, TaskPolicy
+from alh2.config.model import StageMachine
+from alh2.config.policy import TaskPolicy
 from alh2.core.errors import NeedsPersonError
 from alh2.dispatch import Progress, Task, run_tasks
 from alh2.dispatch import slurm as slurm_module
@@ -28,7 +29,8 @@ POLICY = TaskPolicy(job_retry_count=2, job_wait_s=0.2)
 DRIVER = """
 import json, sys
 from pathlib import Path
-from alh2.config.model import StageMachine, TaskPolicy
+from alh2.config.model import StageMachine
+from alh2.config.policy import TaskPolicy
 from alh2.dispatch import Task, run_tasks
 
 base, n = Path(sys.argv[1]), int(sys.argv[2])
