@@ -61,13 +61,20 @@ def isotherm(
     void: Void = None,
     probe_radius: Annotated[float, typer.Option(help="Radius of the probe of --void geometric, Å.")] = 0.0,
     widom: Annotated[int, typer.Option(help="Widom insertions for the Henry constant; 0: none.")] = 20_000,
+    compare: Annotated[
+        list[Path] | None, typer.Option(help="Measured isotherm: NIST-ISODB .json, .aif or .csv; repeated for several.")
+    ] = None,
+    unit: Annotated[str, typer.Option(help="Loading in the figure: molecules/cell, mol/kg, wt%, cm3(STP)/g.")] = "wt%",
+    weight_of: Annotated[
+        str, typer.Option(help="What wt% of measured files are of: host, or both (framework and H2).")
+    ] = "host",
     seed: Annotated[int, typer.Option(help="Same seed, same result (--model).")] = 1,
 ) -> int:
     """Adsorption isotherm: absolute and excess, isosteric heats, Henry constants; files for other programs.
 
     Exit codes: 0 done, 1 a person must decide, 2 bad input, 3 interrupted and resumable.
     """
-    from alh2.cli.produce_isotherm import Asked, Source, VoidOptions, run_command
+    from alh2.cli.produce_isotherm import Asked, Comparison, Source, VoidOptions, run_command
 
     source = Source(campaign, model, structure, machine, output, pair_baseline)
     asked = Asked(
@@ -85,5 +92,5 @@ def isotherm(
         widom,
         seed,
     )
-    run_command(source, asked, VoidOptions(void, probe_radius))
+    run_command(source, asked, VoidOptions(void, probe_radius), Comparison(tuple(compare or ()), unit, weight_of))
     return 0

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from alh2.core.frames import Frame
     from alh2.production.isotherm_plan import IsothermPlan, IsothermSetting
     from alh2.production.isotherm_result import Isotherm
+    from alh2.production.measured import MeasuredIsotherm
 
 VOID_POINTS = 100_000
 VOIDS = ("helium", "geometric")
@@ -63,12 +64,22 @@ class VoidOptions:
     probe_radius_ang: float
 
 
-def run_command(source: Source, asked: Asked, void: VoidOptions) -> None:
+@dataclass(frozen=True)
+class Comparison:
+    """Measured isotherms beside the computed one, and the unit of the figure."""
+
+    files: tuple[Path, ...]
+    unit: str
+    weight_of: str
+
+
+def run_command(source: Source, asked: Asked, void: VoidOptions, comparison: Comparison) -> None:
     """Run, show and export; raises Alh2Error with the exit code for anything that goes wrong."""
     from alh2.cli.run import quiet_libraries, stop_on_signals
 
     if void.method is not None and void.method not in VOIDS:
         raise BadInputError("--void", expected=" or ".join(VOIDS), found=void.method)
+    measured = _read_measured(comparison)
     quiet_libraries()
     stop_on_signals()
     try:
@@ -79,7 +90,31 @@ def run_command(source: Source, asked: Asked, void: VoidOptions) -> None:
     except KeyboardInterrupt:
         raise InterruptedCampaignError(STOPPED) from None
     show(isotherm)
-    typer.echo(f"results: {directory}")
+    _write(directory, isotherm, measured, comparison.unit)
+    typer.echo(f"results, pyGAPS, AIF and CSV files, figures: {directory}")
+
+
+def _read_measured(comparison: Comparison) -> list[MeasuredIsotherm]:
+    from alh2.production.isotherm_result import UNITS
+    from alh2.production.measured import read_measured
+
+    weight_of = comparison.weight_of
+    if weight_of not in ("host", "both"):
+        raise BadInputError("--weight-of", expected="host or both", found=weight_of)
+    if comparison.unit not in UNITS:
+        raise BadInputError("--unit", expected=" or ".join(UNITS), found=comparison.unit)
+    return [read_measured(path, weight_of="host" if weight_of == "host" else "both") for path in comparison.files]
+
+
+def _write(directory: Path, isotherm: Isotherm, measured: list[MeasuredIsotherm], unit: str) -> None:
+    """Files for other programs, and figures."""
+    from alh2.production.isotherm_export import export_isotherm
+    from alh2.report.figures_isotherm import comparison_figure, heat_figure, save_figure
+
+    export_isotherm(directory, isotherm)
+    for figure in (comparison_figure(isotherm, measured, unit=unit), heat_figure(isotherm)):
+        if figure is not None:
+            save_figure(figure, directory)
 
 
 def pressure_list(asked: Asked) -> tuple[float, ...]:

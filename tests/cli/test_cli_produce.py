@@ -50,6 +50,8 @@ def test_isotherm_from_files(files: list[str], tmp_path: Path, monkeypatch, caps
     stamp = (tmp_path / "out" / "100K.20bar.0h2" / "run.00" / "series.npz").stat().st_mtime_ns
     assert call(monkeypatch, *command) == 0
     assert read_isotherm(tmp_path / "out") == found
+    names = ("isotherm.csv", "isotherm.100K.excess.aif", "isotherm.svg", "isotherm.png", "isosteric_heat.svg")
+    assert all((tmp_path / "out" / name).is_file() for name in names)
     assert (tmp_path / "out" / "100K.20bar.0h2" / "run.00" / "series.npz").stat().st_mtime_ns == stamp
 
 
@@ -60,6 +62,9 @@ def test_isotherm_from_files(files: list[str], tmp_path: Path, monkeypatch, caps
         ("--pressures 1:2", "LOW:HIGH:N"),
         ("--void mercury", "helium or geometric"),
         ("--initial 2 --initial 2", "each once"),
+        ("--compare absent.json", "no such file"),
+        ("--unit g/L", "molecules/cell"),
+        ("--weight-of me", "host or both"),
         ("--relative-error 1.5", "between 0 and 1"),
         ("--temperature -1", "positive numbers"),
         ("--pressure 20.0000001", "differ in six digits"),

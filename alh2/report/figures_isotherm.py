@@ -1,0 +1,169 @@
+"""Isotherms of one calculation beside measured ones, isosteric heats, and files of a figure: SVG, PNG, CSV."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alh2.core.files import atomic_write_bytes, atomic_write_text
+from alh2.production.isotherm_result import Isotherm
+from alh2.production.measured import MeasuredIsotherm
+from alh2.report.figures_common import (
+    COLUMN_IN,
+    CYCLE,
+    GREY,
+    MARKERS,
+    Cell,
+    NumberTable,
+    ReportFigure,
+    new_figure,
+    png_bytes,
+    style,
+    svg_bytes,
+)
+from alh2.report.figures_selection import plain_log_x
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PNG_DPI = 300
+WRAP = 62
+"""Characters in a line of the legend."""
+_LINE_IN = 0.13
+"""Height of one line of a legend below a figure."""
+
+
+def comparison_figure(
+    isotherm: Isotherm, measured: Sequence[MeasuredIsotherm] = (), *, unit: str = "wt%"
+) -> ReportFigure:
+    """Loading against pressure in `unit`: computed points with one standard error, measured ones with their origin.
+
+    The legend, below the axes, names material, temperature, kind of amount and source of every curve.
+    """
+    labels = [textwrap.fill(curve.label, WRAP) for curve in measured]
+    n_curves = len(isotherm.temperatures_k) * (1 if isotherm.void is None else 2) + len(measured)
+    n_lines = n_curves - len(measured) + sum(label.count("\n") + 1 for label in labels)
+    with style():
+        figure, axes = new_figure(COLUMN_IN, 2.7 + _LINE_IN * n_lines)
+        rows = _computed(axes[0, 0], isotherm, unit) + _measured(axes[0, 0], isotherm, measured, unit)
+        ax = axes[0, 0]
+        ax.set_xscale("log")
+        plain_log_x(ax)
+        ax.set_ylim(bottom=0)
+        ax.set_xlabel("pressure (bar)")
+        ax.set_ylabel(f"H₂ loading ({unit})")
+        figure.legend(loc="outside lower left", ncols=1)
+    columns = ("curve", "source", "temperature_k", "pressure_bar", f"loading_{unit}", "error")
+    words = f"Adsorption isotherm of H₂ in {isotherm.host.host_id or isotherm.host.formula}, bars: one standard error."
+    if measured:
+        words += " Open symbols: from the literature, as named in the legend; wt% of files as the table says."
+    alt = f"Loading in {unit} against pressure on a logarithmic axis, {n_curves} curves."
+    return ReportFigure("isotherm", words, alt, figure, (NumberTable("isotherm", columns, rows),))
+
+
+def heat_figure(isotherm: Isotherm) -> ReportFigure | None:
+    """Isosteric heat against loading: fluctuations, Clausius–Clapeyron, infinite dilution; None where none is known."""
+    series: list[tuple[str, list[tuple[float, float, float]]]] = []
+    for temperature_k in isotherm.temperatures_k:
+        known = [p for p in isotherm.at(temperature_k) if math.isfinite(p.heat_kj_per_mol)]
+        values = [(p.n_absolute, p.heat_kj_per_mol, p.heat_error_kj_per_mol) for p in known]
+        series.append((f"fluctuations, {temperature_k:g} K", values))
+    for h in isotherm.henry:
+        series.append((f"Widom, {h.temperature_k:g} K", [(0.0, h.heat_kj_per_mol, h.heat_error_kj_per_mol)]))
+    clapeyron = [(c.n_molecules, c.heat_kj_per_mol, c.error_kj_per_mol) for c in isotherm.clausius_clapeyron]
+    series.append(("Clausius–Clapeyron", clapeyron))
+    drawn = [(name, np.array(values)) for name, values in series if values]
+    if not drawn:
+        return None
+    with style():
+        figure, axes = new_figure(COLUMN_IN, 2.6)
+        ax = axes[0, 0]
+        for number, (name, table) in enumerate(drawn):
+            ax.errorbar(
+                table[:, 0],
+                table[:, 1],
+                yerr=np.nan_to_num(table[:, 2]),
+                marker=MARKERS[number % len(MARKERS)],
+                color=CYCLE[number % len(CYCLE)],
+                linestyle="none",
+                label=name,
+            )
+        ax.set_xlabel("H₂ per cell")
+        ax.set_ylabel("isosteric heat (kJ/mol)")
+        ax.legend(loc="best")
+    rows: list[tuple[Cell, ...]] = [(name, *map(float, row)) for name, table in drawn for row in table]
+    numbers = NumberTable("isosteric_heat", ("method", "n_h2", "heat_kj_per_mol", "error"), rows)
+    words = "Isosteric heat of adsorption against loading; bars: one standard error."
+    alt = f"Isosteric heat in kJ/mol against molecules per cell by {len(drawn)} methods and temperatures."
+    return ReportFigure("isosteric_heat", words, alt, figure, (numbers,))
+
+
+def save_figure(figure: ReportFigure, directory: Path) -> list[Path]:
+    """Write the figure as SVG and PNG and each table behind it as CSV; returns the paths."""
+    paths = [directory / f"{figure.name}.svg", directory / f"{figure.name}.png"]
+    atomic_write_bytes(paths[0], svg_bytes(figure.figure))
+    atomic_write_bytes(paths[1], png_bytes(figure.figure, dpi=PNG_DPI))
+    for table in figure.tables:
+        paths.append(directory / f"{table.name}.figure.csv")
+        atomic_write_text(paths[-1], table.csv())
+    return paths
+
+
+def _computed(ax: Axes, isotherm: Isotherm, unit: str) -> list[tuple[Cell, ...]]:
+    rows: list[tuple[Cell, ...]] = []
+    for number, temperature_k in enumerate(isotherm.temperatures_k):
+        points = isotherm.at(temperature_k)
+        pressures = [p.pressure_bar for p in points]
+        for amount in ("absolute", "excess"):
+            pairs = [
+                (p.n_absolute, p.n_absolute_error) if amount == "absolute" else (p.n_excess, p.n_excess_error)
+                for p in points
+            ]
+            if all(math.isnan(n) for n, _ in pairs):
+                continue
+            loadings = [isotherm.loading(n, unit) for n, _ in pairs]
+            errors = [isotherm.loading_error(n, e, unit) for n, e in pairs]
+            name = f"computed here, {isotherm.host.host_id}, {temperature_k:g} K, {amount}"
+            ax.errorbar(
+                pressures,
+                loadings,
+                yerr=np.nan_to_num(errors),
+                color=CYCLE[number % len(CYCLE)],
+                marker=MARKERS[number % len(MARKERS)],
+                linestyle="-" if amount == "absolute" else ":",
+                linewidth=0.9,
+                label=name,
+            )
+            source = isotherm.host.potential
+            rows += [
+                (name, source, temperature_k, p, n, None if math.isnan(e) else e)
+                for p, n, e in zip(pressures, loadings, errors, strict=True)
+            ]
+    return rows
+
+
+def _measured(ax: Axes, isotherm: Isotherm, measured: Sequence[MeasuredIsotherm], unit: str) -> list[tuple[Cell, ...]]:
+    rows: list[tuple[Cell, ...]] = []
+    for number, curve in enumerate(measured):
+        per_cell = curve.loading_mol_per_kg * isotherm.host.mass_amu / 1000.0
+        loadings = [isotherm.loading(float(n), unit) for n in per_cell]
+        ax.plot(
+            curve.pressure_bar,
+            loadings,
+            linestyle="none",
+            marker=MARKERS[number % len(MARKERS)],
+            markerfacecolor="none",
+            color=GREY if number == 0 else CYCLE[-1 - number % len(CYCLE)],
+            label=textwrap.fill(curve.label, WRAP),
+        )
+        source = f"{curve.source} ({curve.path.name}: {curve.units})"
+        rows += [
+            (curve.label, source, curve.temperature_k, float(p), n, None)
+            for p, n in zip(curve.pressure_bar, loadings, strict=True)
+        ]
+    return rows
