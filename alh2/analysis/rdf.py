@@ -78,6 +78,37 @@ def radial_distribution_of_replicas(
     return _from_blocks(replicas, np.asarray(centre_indices), r_max_ang, bin_width_ang)
 
 
+def guest_pair_distribution(
+    replicas: Sequence[Sequence[Frame]], *, r_max_ang: float | None = None, bin_width_ang: float = 0.1
+) -> RadialDistribution:
+    """g(r) of H2 centres of mass around each other, over blocks of one run or over independent runs.
+
+    With n(r) the ordered pairs of different molecules in the shell of volume v(r), all frames together,
+    g(r) = n(r) / (v(r) Σ N(N-1)/V): 1 for an ideal gas of any number of molecules. `n_centres` is the mean number of
+    molecules, `density_per_ang3` what one of them sees of the others, so that `coordination_number` counts neighbours.
+
+    Raises ValueError where no frame has two molecules, or for r_max beyond half the cell.
+    """
+    used = [block for block in replicas if any(frame.n_h2 > 1 for frame in block)]
+    if not used:
+        raise ValueError("a distribution of H2 around H2 needs frames with two molecules")
+    edges = _edges([frame for block in used for frame in block], r_max_ang, bin_width_ang)
+    shells = 4.0 / 3.0 * np.pi * np.diff(edges**3)
+    counts = np.array([_guest_pair_counts(block, edges) for block in used])
+    pairs = np.array([sum(f.n_h2 * (f.n_h2 - 1) / _volume_ang3(f) for f in block) for block in used])
+    molecules = np.array([sum(f.n_h2 for f in block) for block in used], dtype=float)
+    g_blocks = counts / pairs[:, None] / shells
+    g = counts.sum(axis=0) / pairs.sum() / shells
+    error = np.full(shells.size, np.nan)
+    if len(used) > 1:
+        error = g_blocks.std(axis=0, ddof=1) / math.sqrt(len(used))
+    n_frames = sum(len(block) for block in used)
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    mean_n = round(float(molecules.sum() / n_frames))
+    density = float(pairs.sum() / molecules.sum())
+    return RadialDistribution(middle, edges, g, error, g_blocks, density, pairs / molecules, mean_n, n_frames)
+
+
 def guest_centres_ang(frame: Frame) -> np.ndarray:
     """Centres of mass of the H2 molecules, (n_h2, 3) Å, right also for molecules cut by the cell boundary.
 
@@ -105,14 +136,8 @@ def _from_blocks(
             f"a radial distribution needs frames, centres and H2: {len(frames)} frames, {centres.size} "
             f"centres, {sum(f.n_h2 for f in frames)} H2"
         )
-    half = min(half_cell_ang(frame.cell_ang) for frame in frames)
-    r_max = half if r_max_ang is None else r_max_ang
-    if not 0.0 < bin_width_ang <= r_max <= half * (1 + 1e-9):
-        raise ValueError(
-            f"r_max {r_max:.3f} Å must lie between one bin ({bin_width_ang} Å) and half the cell, {half:.3f} Å"
-        )
-    n_bins = int(math.floor(r_max / bin_width_ang + 1e-9))
-    edges = bin_width_ang * np.arange(n_bins + 1)
+    edges = _edges(frames, r_max_ang, bin_width_ang)
+    n_bins = edges.size - 1
     shells = 4.0 / 3.0 * np.pi * np.diff(edges**3)
     used = [block for block in blocks if any(frame.n_h2 for frame in block)]
     counts = np.array([_pair_counts(block, centres, edges) for block in used])
@@ -128,6 +153,22 @@ def _from_blocks(
     return RadialDistribution(middle, edges, g, error, g_blocks, density, densities, centres.size, len(frames))
 
 
+def _edges(frames: Sequence[Frame], r_max_ang: float | None, bin_width_ang: float) -> np.ndarray:
+    """Edges of the bins up to `r_max_ang`, at most half the smallest cell."""
+    half = min(half_cell_ang(frame.cell_ang) for frame in frames)
+    r_max = half if r_max_ang is None else r_max_ang
+    if not 0.0 < bin_width_ang <= r_max <= half * (1 + 1e-9):
+        raise ValueError(
+            f"r_max {r_max:.3f} Å must lie between one bin ({bin_width_ang} Å) and half the cell, {half:.3f} Å"
+        )
+    edges: np.ndarray = bin_width_ang * np.arange(int(math.floor(r_max / bin_width_ang + 1e-9)) + 1)
+    return edges
+
+
+def _volume_ang3(frame: Frame) -> float:
+    return abs(float(np.linalg.det(frame.cell_ang)))
+
+
 def _density(frames: Sequence[Frame]) -> float:
     """Mean number of H2 over mean cell volume, 1/Å³."""
     volume = sum(abs(float(np.linalg.det(frame.cell_ang))) for frame in frames)
@@ -139,18 +180,31 @@ def _pair_counts(frames: Sequence[Frame], centres: np.ndarray, edges: np.ndarray
     counts = np.zeros(edges.size - 1)
     for frame in frames:
         if frame.n_h2:
-            counts += np.histogram(_periodic_distances(frame, centres), bins=edges)[0]
+            counts += np.histogram(centre_distances_ang(frame, frame.positions_ang[centres]), bins=edges)[0]
     return counts
 
 
-def _periodic_distances(frame: Frame, centres: np.ndarray) -> np.ndarray:
-    """Nearest-image distances (n_centres, n_h2) Å. MDAnalysis wants the first cell vector along x: rotate to that."""
+def _guest_pair_counts(frames: Sequence[Frame], edges: np.ndarray) -> np.ndarray:
+    """Ordered pairs of different molecules per distance bin, summed over `frames`."""
+    counts = np.zeros(edges.size - 1)
+    for frame in frames:
+        if frame.n_h2 > 1:
+            distances = centre_distances_ang(frame, guest_centres_ang(frame))
+            counts += np.histogram(distances[~np.eye(frame.n_h2, dtype=bool)], bins=edges)[0]
+    return counts
+
+
+def centre_distances_ang(frame: Frame, places_ang: np.ndarray) -> np.ndarray:
+    """Nearest-image distances (n_places, n_h2) Å from places (n_places, 3) Å to the centres of mass of H2.
+
+    MDAnalysis wants the first cell vector along x: rotate to that.
+    """
     from ase.geometry import cell_to_cellpar
     from MDAnalysis.lib.distances import distance_array
     from MDAnalysis.lib.mdamath import triclinic_vectors
 
     box = cell_to_cellpar(frame.cell_ang).astype(np.float32)
     to_box = np.linalg.inv(frame.cell_ang) @ triclinic_vectors(box, dtype=np.float64)
-    first = frame.positions_ang[centres] @ to_box
+    first = places_ang @ to_box
     second = guest_centres_ang(frame) @ to_box
     return np.asarray(distance_array(first.astype(np.float32), second.astype(np.float32), box=box))

@@ -13,6 +13,7 @@ from ase.io import read
 from alh2.analysis.adsorption import coordination_number
 from alh2.analysis.rdf import (
     guest_centres_ang,
+    guest_pair_distribution,
     half_cell_ang,
     radial_distribution,
     radial_distribution_of_replicas,
@@ -152,3 +153,39 @@ def test_first_peak_of_the_xtb_node_trajectory() -> None:
     inner = rdf.r_ang < 3.4
     assert rdf.r_ang[inner][np.argmax(rdf.g[inner])] == pytest.approx(2.72, abs=0.15)
     assert np.all(rdf.g[rdf.r_ang < 2.2] == 0)
+
+
+@pytest.mark.physics
+def test_ideal_gas_around_itself_is_one_for_any_number_of_molecules() -> None:
+    """Two to six molecules at random in a skewed cell: g = 1 within its errors."""
+    rng = np.random.default_rng(12)
+    cell = np.array([[11.0, 0.0, 0.0], [3.0, 10.0, 0.0], [-2.0, 1.0, 12.0]])
+    replicas = []
+    for _ in range(6):
+        frames = []
+        for _ in range(200):
+            n = int(rng.integers(2, 7))
+            middle = rng.random((n, 3)) @ cell
+            bond = rng.normal(size=(n, 3))
+            bond *= 0.37 / np.linalg.norm(bond, axis=1, keepdims=True)
+            atoms = np.stack([middle - bond, middle + bond], axis=1).reshape(-1, 3)
+            frames.append(Frame(("H", "H") * n, atoms, cell, 0))
+        replicas.append(frames)
+    found = guest_pair_distribution(replicas, bin_width_ang=0.5)
+    assert np.isfinite(found.g_error).all() and found.g_error[3:].max() < 0.2
+    assert (np.abs(found.g - 1.0) < 4.5 * found.g_error)[1:].all()
+    volume = abs(np.linalg.det(cell))
+    numbers = [f.n_h2 for block in replicas for f in block]
+    exact = sum(n * (n - 1) for n in numbers) / sum(numbers) / volume
+    assert found.density_per_ang3 == pytest.approx(exact)
+    with pytest.raises(ValueError, match="two molecules"):
+        guest_pair_distribution([[replicas[0][0].without_molecule(0)] * 0])
+
+
+def test_two_molecules_at_a_fixed_distance_are_one_peak() -> None:
+    """2 ordered pairs in the bin of 3.25 Å: g = 2/(2/V · v(r))."""
+    atoms = np.array([[1.0, 1.0, 0.63], [1.0, 1.0, 1.37], [4.25, 1.0, 0.63], [4.25, 1.0, 1.37]])
+    frame = Frame(("H",) * 4, atoms, 10.0 * np.eye(3), 0)
+    found = guest_pair_distribution([[frame]])
+    shell = 4 / 3 * np.pi * (3.3**3 - 3.2**3)
+    assert found.g.max() == pytest.approx(1000.0 / shell) and found.r_ang[found.g.argmax()] == pytest.approx(3.25)
