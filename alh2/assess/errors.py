@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from alh2.assess.groups import atom_groups, groups_without_sites
 from alh2.assess.heldout import HeldoutInsertion
+from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame, Label, LabelledFrame, Target
 from alh2.potential.evaluate import CommitteeEvaluation
 from alh2.potential.frames_npz import read_npz, write_npz
@@ -21,6 +23,7 @@ class FrameErrors:
     n_h2, n_atoms, energy_label_ev : (n_frames,); energy_models_ev : (n_models, n_frames)
     force_label_ev_ang : (total atoms, 3); force_models_ev_ang : (n_models, total atoms, 3)
     offsets : (n_frames + 1,); source : (n_frames,) origin of each frame ("aimd", "heldout", "gas", …)
+    atom_group : (total atoms,) indices into `alh2.assess.groups.GROUPS`
     """
 
     target: Target
@@ -32,6 +35,7 @@ class FrameErrors:
     energy_models_ev: np.ndarray
     force_label_ev_ang: np.ndarray
     force_models_ev_ang: np.ndarray
+    atom_group: np.ndarray
 
     @property
     def force_rmse_ev_ang(self) -> float:
@@ -97,6 +101,7 @@ def frame_errors(frames: Sequence[LabelledFrame], evaluation: CommitteeEvaluatio
         energy_models_ev=evaluation.energies_ev,
         force_label_ev_ang=np.concatenate([np.empty((0, 3)), *(f.forces_ev_ang(target) for f in frames)]),
         force_models_ev_ang=evaluation.forces_ev_ang,
+        atom_group=atom_groups([f.frame for f in frames]),
     )
 
 
@@ -157,6 +162,7 @@ def save_errors(path: Path, errors: FrameErrors, insertions: InsertionEnergies) 
         energy_models_ev=errors.energy_models_ev,
         force_label_ev_ang=errors.force_label_ev_ang,
         force_models_ev_ang=errors.force_models_ev_ang,
+        atom_group=errors.atom_group,
         insertion_n_h2=insertions.n_h2,
         insertion_label_ev=insertions.label_ev,
         insertion_models_ev=insertions.models_ev,
@@ -164,7 +170,10 @@ def save_errors(path: Path, errors: FrameErrors, insertions: InsertionEnergies) 
 
 
 def load_errors(path: Path) -> tuple[FrameErrors, InsertionEnergies]:
-    """What `save_errors` wrote; raises BadInputError where `path` is absent or torn."""
+    """What `save_errors` wrote; raises BadInputError where `path` is absent or torn.
+
+    A file without groups of atoms, from before there were any, has open sites among the framework.
+    """
     names = (
         "n_h2",
         "n_atoms",
@@ -177,7 +186,11 @@ def load_errors(path: Path) -> tuple[FrameErrors, InsertionEnergies]:
     )
     data = read_npz(path, "target", *names, "insertion_n_h2", "insertion_label_ev", "insertion_models_ev")
     target: Target = "total" if str(data["target"]) == "total" else "interaction"
-    errors = FrameErrors(target, **{name: data[name] for name in names})
+    try:
+        group = read_npz(path, "atom_group")["atom_group"]
+    except BadInputError:
+        group = groups_without_sites(data["n_h2"], data["n_atoms"])
+    errors = FrameErrors(target, **{name: data[name] for name in names}, atom_group=group)
     insertions = InsertionEnergies(
         target, data["insertion_n_h2"], data["insertion_label_ev"], data["insertion_models_ev"]
     )

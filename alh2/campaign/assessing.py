@@ -18,9 +18,12 @@ from alh2.assess.errors import (
     save_errors,
 )
 from alh2.assess.heldout import HeldoutInsertion, load_heldout
+from alh2.assess.samples import named_samples
+from alh2.assess.uncertainty import CommitteeCalibration, calibrate_committee, load_calibration, save_calibration
 from alh2.assess.verdict import Measured, Verdict, judge
 from alh2.campaign.context import Campaign
 from alh2.campaign.labelling import known_labels
+from alh2.campaign.paths import RunPaths
 from alh2.config.model import CommitteeConfig
 from alh2.core.errors import NeedsPersonError
 from alh2.core.files import atomic_write_json, read_json_as
@@ -70,6 +73,10 @@ def assess(campaign: Campaign, iteration: int) -> Assessment:
     done = {job.target: _errors(directory, job, labels) for job in jobs}
     force, _ = done[campaign.force_committee.target]
     _, insertions = done[campaign.engine_committee.target]
+    for target, (errors, found) in done.items():
+        before = calibration_of(campaign.paths, iteration - 1, target)
+        calibration = calibrate_committee(target, named_samples(errors, found), before)
+        save_calibration(_calibration_file(campaign.paths, iteration, target), calibration)
     measured = Measured(
         accurate_fraction=_accurate_fraction(campaign, iteration),
         insertion_spread_ev=_insertion_spread(campaign, iteration),
@@ -88,6 +95,15 @@ def assess(campaign: Campaign, iteration: int) -> Assessment:
     campaign.reporter.message(f"held out: {words}")
     campaign.reporter.message(verdict.words)
     return result
+
+
+def calibration_of(paths: RunPaths, iteration: int, target: Target) -> CommitteeCalibration | None:
+    """Calibration of a committee in `iteration`, None where there is none."""
+    return load_calibration(_calibration_file(paths, iteration, target)) if iteration >= 0 else None
+
+
+def _calibration_file(paths: RunPaths, iteration: int, target: Target) -> Path:
+    return paths.assess(iteration) / f"calibration.{target}.json"
 
 
 def errors_in_words(*, force_rmse_ev_ang: float, insertion_rmse_ev: float, insertion_mean_ev: float) -> str:

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from alh2.assess.errors import FrameErrors, load_errors
-from alh2.campaign.assessing import load_assessment
+from alh2.assess.samples import named_samples
+from alh2.assess.trust import load_decision
+from alh2.campaign.assessing import calibration_of, load_assessment
 from alh2.campaign.context import Campaign
 from alh2.campaign.provenance import provenance
 from alh2.campaign.state import CampaignState
@@ -23,6 +25,7 @@ from alh2.report.html import summary_picture, write_report
 from alh2.report.model import (
     InsertionErrors,
     IsothermPoint,
+    IterationCalibration,
     IterationSummary,
     LearningCurve,
     Parity,
@@ -59,6 +62,8 @@ def collect(campaign: Campaign, state: CampaignState) -> ReportData:
         iterations=[s for i in iterations if (s := _summary(campaign, i, state)) is not None],
         learning_curves=[curve for i in iterations for curve in _curves(campaign, i)],
         parities=[parity for i in iterations for parity in _parities(campaign, i)],
+        calibrations=_calibrations(campaign, state.iteration),
+        trust={i: found for i in iterations if (found := load_decision(campaign.paths.label(i))) is not None},
         insertions=[errors for i in iterations for errors in _insertions(campaign, i)],
         selections={i: verdicts for i in iterations if (verdicts := _verdicts(campaign, i))},
         quarantine=[QuarantinedLabel(q.task, q.reason) for q in read_quarantine(campaign.paths.quarantine)],
@@ -179,6 +184,18 @@ def _insertions(campaign: Campaign, iteration: int) -> list[InsertionErrors]:
             _, data = load_errors(path)
             mean = data.models_ev.mean(axis=0)
             found.append(InsertionErrors(iteration, data.target, data.n_h2, data.label_ev, mean, data.spread_ev))
+    return found
+
+
+def _calibrations(campaign: Campaign, last: int) -> list[IterationCalibration]:
+    """Calibrations of all iterations; the newest one that is there comes with its samples."""
+    found: list[IterationCalibration] = []
+    for target in (c.target for c in campaign.param.committees):
+        of = [(i, c) for i in range(last + 1) if (c := calibration_of(campaign.paths, i, target)) is not None]
+        for iteration, calibration in of:
+            path = campaign.paths.assess(iteration) / f"errors.{target}.npz"
+            samples = named_samples(*load_errors(path)) if iteration == of[-1][0] and path.exists() else []
+            found.append(IterationCalibration(iteration, target, calibration, tuple(samples)))
     return found
 
 

@@ -12,6 +12,8 @@ import numpy as np
 
 from alh2.assess.errors import frames_of
 from alh2.assess.heldout import load_heldout
+from alh2.assess.trust import TrustDecision, decide, save_decision
+from alh2.campaign.assessing import calibration_of
 from alh2.campaign.context import Campaign
 from alh2.campaign.training import usable_frames
 from alh2.core.atoms import to_atoms
@@ -47,19 +49,33 @@ def select(campaign: Campaign, iteration: int) -> None:
         return
     refused = {entry.digest for entry in read_quarantine(campaign.paths.quarantine) if entry.final}
     explored = load_explored(campaign.paths.explore(iteration))
+    trust = _trust(campaign, iteration)
     verdicts = select_frames(
         explored,
-        config=campaign.param.select,
+        config=trust.applied(campaign.param.select),
         known_digests=campaign.store.digests() | refused,
         bonds=host_bonds(campaign),
         rng=stream(campaign.param.seed, "select", iteration),
         surroundings=surroundings(campaign, iteration) if campaign.param.select.method == "diverse" else None,
     )
     directory.mkdir(parents=True, exist_ok=True)
+    save_decision(directory, trust)
     write_selection(directory, verdicts)
     save_explored(picked_dir(directory), [v.explored for v in verdicts if v.picked])
     shutil.rmtree(directory / DESCRIPTORS, ignore_errors=True)  # large, and made again from the same frames
     campaign.reporter.message(_words(verdicts))
+
+
+def _trust(campaign: Campaign, iteration: int) -> TrustDecision:
+    """Levels of this iteration; the present committees have no held-out labels yet, so those of the last one count."""
+    config = campaign.param.select
+    force = calibration_of(campaign.paths, iteration - 1, campaign.force_committee.target)
+    insertion = calibration_of(campaign.paths, iteration - 1, campaign.engine_committee.target)
+    trust = decide(config, iteration, force, insertion)
+    for level in (trust.force, trust.insertion):
+        if level.target is not None:
+            campaign.reporter.message(f"trust in the {level.of} deviation: {level.words}")
+    return trust
 
 
 def picked_dir(label_dir: Path) -> Path:

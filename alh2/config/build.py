@@ -221,6 +221,7 @@ def select(root: Tree, n_systems: int, where: Where) -> model.SelectConfig:
         max_labels=own["max_labels"],
         duplicate_distance=float(own["duplicate_distance"]),
         pool=own["pool"],
+        **{key: None if value is None else float(value) for key, value in own["trust_levels"].items()},
     )
 
 

@@ -185,6 +185,8 @@ class SelectConfig:
     f_trust_per_system : (lo, hi) for each index of ``sys_configs`` where the file gives lists; () otherwise
     method : at random (DP-GEN), or by distance in descriptor space; max_labels : per iteration, None: no such limit
     duplicate_distance, pool : of the method "diverse", see ``alh2.select.diverse``
+    target_force_error_ev_ang, target_insertion_error_ev : ``trust_levels``: where given, the lower level is the
+        deviation at which the calibrated RMS error reaches it, and the fixed one is used while nothing is calibrated
     """
 
     f_trust_lo_ev_ang: float
@@ -200,6 +202,8 @@ class SelectConfig:
     max_labels: int | None = None
     duplicate_distance: float = 0.05
     pool: int = 2000
+    target_force_error_ev_ang: float | None = None
+    target_insertion_error_ev: float | None = None
 
     def f_trust(self, system: int | None = None) -> tuple[float, float]:
         """Trust levels (lo, hi), eV/Å, of a system; of all systems where the file does not tell them apart."""

@@ -208,6 +208,13 @@ def _check_limits_can_be_met(param: ParamConfig, own: Where) -> None:
                 found="no such section",
                 action="add alh2.assess or set this limit to null",
             )
+    if param.select.target_insertion_error_ev is not None and param.assess is None:
+        raise BadInputError(
+            str(own / "select" / "trust_levels" / "target_insertion_error_ev"),
+            expected="alh2.assess, whose held-out insertions are calibrated on",
+            found="no such section",
+            action="add alh2.assess or set this target to null",
+        )
     if limits.insertion_spread_ev is not None and param.assess is None and not param.explore.gcmc_jobs:
         raise BadInputError(
             str(own / "converge" / "insertion_spread_ev"),

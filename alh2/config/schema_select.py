@@ -39,6 +39,7 @@ def select_section() -> Argument:
                 limits=Limits(above=1),
             ),
             *_choice(),
+            _trust_levels(),
         ],
         default={},
     )
@@ -79,3 +80,32 @@ def _choice() -> list[Argument]:
             limits=AT_LEAST_ONE,
         ),
     ]
+
+
+def _trust_levels() -> Argument:
+    fixed = "the fixed level is used in the first iteration, and where too few labels are held out"
+    return section(
+        "trust_levels",
+        "Lower trust levels from the calibration of the committees on held-out labels, in place of fixed ones.",
+        [
+            field(
+                "target_force_error_ev_ang",
+                [float, None],
+                "`model_devi_f_trust_lo` becomes the deviation at which the RMS of the largest force error of a frame "
+                f"reaches this; {fixed}. null: fixed.",
+                unit="eV/Å",
+                default=None,
+                limits=POSITIVE,
+            ),
+            field(
+                "target_insertion_error_ev",
+                [float, None],
+                "`insertion_trust_lo_ev` becomes the spread at which the RMS error of the insertion energy reaches "
+                f"this; {fixed}. null: fixed.",
+                unit="eV",
+                default=None,
+                limits=POSITIVE,
+            ),
+        ],
+        default={},
+    )

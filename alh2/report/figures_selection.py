@@ -81,8 +81,18 @@ def group_label(group: Sequence[int]) -> str:
     return h2(group[0]) if len(group) == 1 else h2(f"{group[0]}–{group[-1]}")
 
 
-def deviation_figure(selections: Selections, kind: Kind, *, trust_ev_ang: tuple[float, float]) -> ReportFigure:
-    """Histograms of max_devi_f of one kind of exploration: a panel per iteration, a line per loading."""
+def deviation_figure(
+    selections: Selections,
+    kind: Kind,
+    *,
+    trust_ev_ang: tuple[float, float],
+    levels: Mapping[int, tuple[float, float]] | None = None,
+) -> ReportFigure:
+    """Histograms of max_devi_f of one kind of exploration: a panel per iteration, a line per loading.
+
+    trust_ev_ang : the fixed trust band; levels : the band that each iteration used, where it was derived
+    """
+    levels = levels or {}
     data = {i: [v for v in verdicts if v.explored.kind == kind] for i, verdicts in sorted(selections.items())}
     data = {i: verdicts for i, verdicts in data.items() if verdicts}
     shown = list(data) if len(data) <= MOST_PANELS else [list(data)[0], *list(data)[-(MOST_PANELS - 1) :]]
@@ -100,7 +110,7 @@ def deviation_figure(selections: Selections, kind: Kind, *, trust_ev_ang: tuple[
     groups = loading_groups([v.explored.frame.n_h2 for v in everything])
     edges = _edges([v.explored.max_devi_f_ev_ang for v in everything], trust_ev_ang)
     for ax, iteration in zip(axes.flat, shown, strict=False):
-        _draw_deviation(ax, data[iteration], groups, edges, trust_ev_ang)
+        _draw_deviation(ax, data[iteration], groups, edges, levels.get(iteration, trust_ev_ang))
         ax.set_title(f"iteration {iteration}" + _nan_note(data[iteration]))
     for ax in list(axes.flat)[len(shown) :]:
         ax.set_axis_off()
@@ -109,11 +119,13 @@ def deviation_figure(selections: Selections, kind: Kind, *, trust_ev_ang: tuple[
         axes[bottom, column].set_xlabel("largest force deviation (eV/Å)")
         axes[bottom, column].tick_params(labelbottom=True)
     lo, hi = trust_ev_ang
+    derived = {level for i, level in levels.items() if i in data} - {trust_ev_ang}
+    band = "of each iteration" if derived else f"{lo:g}–{hi:g} eV/Å"
     omitted = f" Iterations {shown[0]} and {shown[1]} to {shown[-1]} of {len(data)}." if len(shown) < len(data) else ""
     return ReportFigure(
         f"deviation_{kind}",
         f"Committee force deviation of the frames visited by {KIND_WORDS[kind]}, per iteration and loading; shaded: "
-        f"trust band {lo:g}–{hi:g} eV/Å (left of it accurate, inside candidate, right of it failed). Each histogram "
+        f"trust band, {band} (left of it accurate, inside candidate, right of it failed). Each histogram "
         f"is scaled to its own maximum; at the left the number of frames.{omitted}",
         f"Histograms of the largest force deviation in {len(shown)} iterations for loadings "
         f"{groups[0][0]} to {groups[-1][-1]} H₂, with the trust band {lo:g} to {hi:g} eV/Å shaded.",

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from alh2.assess.samples import NamedSample
+from alh2.assess.trust import TrustDecision
+from alh2.assess.uncertainty import CommitteeCalibration
 from alh2.core.explored import SelectionVerdict
 from alh2.core.frames import Target
 
@@ -56,6 +59,16 @@ class InsertionErrors:
     label_ev: np.ndarray
     model_ev: np.ndarray
     spread_ev: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class IterationCalibration:
+    """Calibration of one committee in one iteration; `samples` behind it only for the newest, else ()."""
+
+    iteration: int
+    target: Target
+    calibration: CommitteeCalibration
+    samples: tuple[NamedSample, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,6 +157,8 @@ class ReportData:
     learning_curves: list[LearningCurve] = field(default_factory=list)
     parities: list[Parity] = field(default_factory=list)
     insertions: list[InsertionErrors] = field(default_factory=list)
+    calibrations: list[IterationCalibration] = field(default_factory=list)
+    trust: dict[int, TrustDecision] = field(default_factory=dict)
     selections: dict[int, list[SelectionVerdict]] = field(default_factory=dict)
     quarantine: list[QuarantinedLabel] = field(default_factory=list)
     rdfs: list[Rdf] = field(default_factory=list)

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alh2.core.frames import Target
+from alh2.report import figures_calibration as calibration
 from alh2.report import figures_production as production
 from alh2.report import figures_selection as selection
 from alh2.report import figures_training as training
-from alh2.report import tables, words
+from alh2.report import tables, words, words_calibration
 from alh2.report.figures_common import ReportFigure
 from alh2.report.model import ReportData
 
@@ -47,6 +48,7 @@ def build_sections(data: ReportData) -> list[Section]:
         _learning(data),
         _accuracy(data),
         _insertion(data),
+        _calibration(data),
         _selection(data),
         Section(
             "rdf", "Where H₂ sits", words.rdf_words(data.rdfs), [production.rdf_figure(data.rdfs)] if data.rdfs else []
@@ -146,6 +148,22 @@ def _insertion(data: ReportData) -> Section:
     return Section("insertion", "Insertion energies: what decides the isotherm", paragraphs, figures, shown)
 
 
+def _calibration(data: ReportData) -> Section:
+    paragraphs = words_calibration.calibration_words(data.calibrations)
+    shown = [words_calibration.trust_table(data.trust)] if data.trust else []
+    if not data.calibrations:
+        return Section("calibration", "Calibration: what a deviation says of an error", paragraphs, [], shown)
+    figures = [figure for c in words_calibration.newest(data.calibrations) for figure in calibration.figures_of(c)]
+    shown += [words_calibration.calibration_table(c) for c in words_calibration.newest(data.calibrations)]
+    return Section(
+        "calibration",
+        "Calibration: what a deviation says of an error",
+        paragraphs,
+        [*figures, calibration.drift_figure(data.calibrations)],
+        shown,
+    )
+
+
 def _selection(data: ReportData) -> Section:
     counts = selection.selection_counts(data.selections)
     paragraphs = words.selection_words(counts)
@@ -153,8 +171,9 @@ def _selection(data: ReportData) -> Section:
         return Section("selection", "Exploration and selection", paragraphs)
     trust = (data.f_trust_lo_ev_ang, data.f_trust_hi_ev_ang)
     kinds: tuple[selection.Kind, ...] = ("md", "gcmc")
+    levels = {i: (decision.force.used, decision.f_trust_hi_ev_ang) for i, decision in data.trust.items()}
     figures = [
-        selection.deviation_figure(data.selections, kind, trust_ev_ang=trust)
+        selection.deviation_figure(data.selections, kind, trust_ev_ang=trust, levels=levels)
         for kind in kinds
         if selection.has_kind(data.selections, kind)
     ]

@@ -150,6 +150,22 @@ def test_pair_baselines_are_corrected_after_training(finished: Any) -> None:
         assert np.abs(final.coefficients_ev - start.coefficients_ev).max() > 1e-4
 
 
+def test_deviations_are_calibrated_and_levels_recorded(finished: Any) -> None:
+    for iteration in (0, 1):
+        folder = finished.workdir / f"iter.{iteration:06d}"
+        for target in ("total", "interaction"):
+            rows = json.loads((folder / "03.assess" / f"calibration.{target}.json").read_text())["rows"]
+            found = {(row["quantity"], row["group"], row["n_h2"]): row for row in rows}
+            assert found["insertion", "all", None]["n"] == 4
+            assert found["insertion", "all", 2]["words"].startswith("2 frames, 20 are asked for: not calibrated")
+            for group in ("all", "H2", "open Al", "framework"):
+                row = found["force", group, None]
+                assert row["n"] > 0 and row["rms_error"] > 0 and row["rms_deviation"] > 0
+        trust = json.loads((folder / "02.fp" / "trust.json").read_text())
+        assert (trust["force"]["used"], trust["insertion"]["used"]) == (0.01, 0.03)
+        assert trust["force"]["words"] == "fixed level 0.01 eV/Å"
+
+
 def test_journal_has_start_and_end_of_every_stage(finished: Any) -> None:
     events = _events(finished.workdir)
     assert [e["event"] for e in events].count("run") == 2

@@ -259,6 +259,16 @@ MISTAKES: list[tuple[str, Any, str]] = [
         "alh2.converge.insertion_rmse_ev: expected alh2.assess, which measures it, found no such section; add alh2.assess or set this limit to null",
     ),
     (
+        "alh2.select.trust_levels",
+        {"target_insertion_error_ev": -1},
+        "alh2.select.trust_levels.target_insertion_error_ev: expected a number > 0 or null, found -1 (an integer)",
+    ),
+    (
+        "alh2.select.trust_levels",
+        {"target_insertion_error": 0.01},
+        "alh2.select.trust_levels.target_insertion_error: expected target_insertion_error_ev (a number > 0 or null), found an unknown key; did you mean target_insertion_error_ev?",
+    ),
+    (
         "alh2.production.md_loading",
         24,
         "alh2.production.md_loading: expected at most 16, the highest loading that exploration reaches, found 24 (an integer)",

@@ -111,6 +111,17 @@ def test_trust_levels_per_system(stock: dict[str, Any], write: Callable[..., Pat
     assert select.f_trust() == (0.05, 0.3)
 
 
+def test_target_errors_in_place_of_trust_levels(campaign: dict[str, Any], write: Callable[..., Path]) -> None:
+    assert load_param(write(campaign)).select.target_force_error_ev_ang is None
+    campaign["alh2"]["select"]["trust_levels"] = {"target_insertion_error_ev": 0.02}
+    select = load_param(write(campaign)).select
+    assert (select.target_force_error_ev_ang, select.target_insertion_error_ev) == (None, 0.02)
+    del campaign["alh2"]["assess"]
+    campaign["alh2"]["converge"] = {}
+    with pytest.raises(BadInputError, match=r"target_insertion_error_ev: expected alh2\.assess"):
+        load_param(write(campaign))
+
+
 @pytest.mark.parametrize("style", ["xtb", "ase", "reference"])
 def test_own_labelers_fill_in_their_defaults(
     style: str, campaign: dict[str, Any], write: Callable[..., Path], tmp_path: Path

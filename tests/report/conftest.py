@@ -9,12 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from alh2.assess.calibration import DeviationSample
+from alh2.assess.groups import GROUPS
+from alh2.assess.samples import NamedSample
+from alh2.assess.trust import TrustDecision, decide
+from alh2.assess.uncertainty import calibrate_committee
+from alh2.config.model import SelectConfig
 from alh2.core.explored import ExploredFrame, SelectionVerdict
 from alh2.core.frames import Frame, Target
 from alh2.report.html import write_report
 from alh2.report.model import (
     InsertionErrors,
     IsothermPoint,
+    IterationCalibration,
     IterationSummary,
     LearningCurve,
     Parity,
@@ -127,6 +134,48 @@ class Campaign:
         return points
 
 
+def calibrations(rng: np.random.Generator) -> list[IterationCalibration]:
+    """Two committees over three iterations; the newest comes with its samples."""
+    found = []
+    for target, scale in (("total", 1.0), ("interaction", 0.4)):
+        before = None
+        for iteration in range(3):
+            samples = _samples(rng, scale / (1 + iteration))
+            before = calibrate_committee(target, samples, before)  # type: ignore[arg-type]
+            found.append(IterationCalibration(iteration, target, before, tuple(samples if iteration == 2 else ())))  # type: ignore[arg-type]
+    return found
+
+
+def _samples(rng: np.random.Generator, scale: float) -> list[NamedSample]:
+    def draw(n: int, width: float, per_frame: int = 1) -> DeviationSample:
+        deviation = width * rng.lognormal(0, 0.5, n * per_frame)
+        error = np.hypot(1.5 * width, 2 * deviation) * rng.standard_normal(n * per_frame)
+        return DeviationSample(deviation, error, np.repeat(np.arange(n), per_frame))
+
+    forces = draw(60, 0.05 * scale, 90)
+    group = np.tile(np.repeat([0, 1, 2], [30, 6, 54]), 60)
+    largest, energies, insertions = draw(60, 0.2 * scale), draw(60, 0.002 * scale), draw(60, 0.02 * scale)
+    largest = replace(largest, error=np.abs(largest.error))
+    loading = np.repeat([0, 2, 4, 6], [5, 25, 25, 5])
+    return [
+        NamedSample("force", "all", None, forces),
+        *(NamedSample("force", GROUPS[k], None, forces.part(group == k)) for k in range(3)),
+        NamedSample("largest force", "all", None, largest),
+        NamedSample("energy", "all", None, energies),
+        NamedSample("insertion", "all", None, insertions),
+        *(NamedSample("insertion", "all", n, insertions.part(loading == n)) for n in (0, 2, 4, 6)),
+    ]
+
+
+def trust_decisions(calibrated: list[IterationCalibration]) -> dict[int, TrustDecision]:
+    """Levels for the three iterations from the calibrations before them."""
+    asked = SelectConfig(
+        *TRUST, 0.02, 20, 1, 1.2, 1.1, 1.4, target_force_error_ev_ang=0.3, target_insertion_error_ev=0.01
+    )  # fmt: skip
+    of = {(c.iteration, c.target): c.calibration for c in calibrated}
+    return {i: decide(asked, i, of.get((i - 1, "total")), of.get((i - 1, "interaction"))) for i in range(3)}
+
+
 def _frame(n_h2: int) -> Frame:
     symbols = ("Al",) * N_HOST + ("H",) * 2 * n_h2
     return Frame(symbols, np.zeros((len(symbols), 3)), np.eye(3) * 16.0, N_HOST, "node")
@@ -155,6 +204,7 @@ def _summary(iteration: int) -> IterationSummary:
 def report_data() -> ReportData:
     """A whole campaign."""
     campaign = Campaign(np.random.default_rng(2024))
+    calibrated = calibrations(np.random.default_rng(77))
     both: tuple[Target, Target] = ("total", "interaction")
     return ReportData(
         title="H₂ on the Al₃O node of Al-soc-MOF",
@@ -169,6 +219,8 @@ def report_data() -> ReportData:
         learning_curves=campaign.curves(),
         parities=[campaign.parity(t, i, n) for t in both for i in (1, 2) for n in LOADINGS],
         insertions=[campaign.insertions(t, i) for t in both for i in range(3)],
+        calibrations=calibrated,
+        trust=trust_decisions(calibrated),
         selections={i: campaign.verdicts(i) for i in range(3)},
         quarantine=[QuarantinedLabel("iter.000001/02.fp/task.000.000007", "SCF not converged in 250 cycles")],
         rdfs=[campaign.rdf("6 H₂ on the node", 77.0)],
@@ -203,6 +255,7 @@ def hostile_data(report_data: ReportData) -> ReportData:
         learning_curves=[],
         parities=[replace(report_data.parities[0], system=bad)],
         insertions=[],
+        calibrations=[],
         isotherm=[],
         selections={0: [replace(v, reason=bad, band="failed") for v in report_data.selections[0][:20]]},
         title=bad,

@@ -14,8 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from alh2.assess.calibration import DeviationSample
+from alh2.assess.samples import NamedSample
+from alh2.assess.uncertainty import calibrate_committee
 from alh2.report.html import summary_picture, write_report
-from alh2.report.model import InsertionErrors, LearningCurve, ReportData
+from alh2.report.model import InsertionErrors, IterationCalibration, LearningCurve, ReportData
 
 SECTIONS = [
     "summary",
@@ -23,6 +26,7 @@ SECTIONS = [
     "learning",
     "accuracy",
     "insertion",
+    "calibration",
     "selection",
     "rdf",
     "isotherm",
@@ -109,7 +113,7 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(page: Page, written: 
 
 def test_every_figure_has_alt_text_and_a_caption(page: Page, written: Path) -> None:
     images = page.all("img")
-    assert len(images) == len(page.all("figure")) == len(page.all("figcaption")) == 14
+    assert len(images) == len(page.all("figure")) == len(page.all("figcaption")) == 19
     assert all(len(str(image["alt"])) > 40 for image in images)
     names = {str(a["id"]).removeprefix("figure-") for a in page.all("figure")}
     assert names == {path.stem for path in (written.parent / "figures").glob("*.svg")}
@@ -146,6 +150,26 @@ def test_numbers_behind_figures_read_back_equal(written: Path, report_data: Repo
         [float(r["max_devi_f_ev_ang"]) for r in read], [v.explored.max_devi_f_ev_ang for v in verdicts]
     )
     assert [r["picked"] for r in read] == [str(int(v.picked)) for v in verdicts]
+
+
+def test_numbers_behind_the_calibration_read_back_equal(written: Path, report_data: ReportData) -> None:
+    data = next(c for c in report_data.calibrations if c.target == "interaction" and c.iteration == 2)
+    sample = next(s.sample for s in data.samples if s.quantity == "largest force")
+    read = [r for r in rows(written, "deviation_error_interaction") if r["quantity"] == "largest force"]
+    assert [float(r["error"]) for r in read] == sample.error.tolist()
+    assert [float(r["deviation"]) for r in read] == sample.deviation.tolist()
+    calibration = data.calibration.calibration("insertion")
+    assert calibration is not None
+    for r in rows(written, "deviation_error_interaction_line"):
+        if r["quantity"] == "insertion":
+            assert float(r["rms_error"]) == float(calibration.sigma(float(r["deviation"])))
+            assert float(r["half_width"]) == pytest.approx(float(calibration.half_width(float(r["deviation"]))))
+    drift = [r for r in rows(written, "calibration_drift") if r["target"] == "interaction" and r["quantity"] == "force"]
+    assert [int(r["iteration"]) for r in drift] == [0, 1, 2] and drift[0]["coverage_before"] == ""
+    row = data.calibration.row("force")
+    assert row is not None and row.coverage is not None and float(drift[2]["coverage"]) == row.coverage.fraction
+    kinds = {(r["quantity"], r["sigma"]) for r in rows(written, "reliability_total")}
+    assert kinds == {(q, k) for q in ("force", "energy", "insertion") for k in ("as it is", "calibrated")}
 
 
 def test_selection_counts_add_up(written: Path, report_data: ReportData) -> None:
@@ -188,6 +212,14 @@ def test_hostile_strings_are_escaped(hostile_data: ReportData, tmp_path: Path) -
     assert {p.parent for p in tmp_path.rglob("*") if p.is_file()} == {tmp_path, tmp_path / "figures"}
 
 
+def _odd_calibration() -> IterationCalibration:
+    """Two insertions, one whose models agree exactly; forces that deviate nowhere."""
+    two = DeviationSample(np.array([0.0, 0.01]), np.array([0.02, -0.03]), np.arange(2))
+    none = DeviationSample(np.zeros(90), 0.1 * np.ones(90), np.repeat(np.arange(30), 3))
+    samples = (NamedSample("force", "all", None, none), NamedSample("insertion", "all", None, two))
+    return IterationCalibration(0, "total", calibrate_committee("total", samples), samples)
+
+
 def test_odd_data_still_renders(report_data: ReportData, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     """One insertion, NaN models, an empty curve, a stuck run, a label like a formula, more iterations than fit."""
     one = np.array([0.1])
@@ -197,6 +229,8 @@ def test_odd_data_still_renders(report_data: ReportData, tmp_path: Path, recwarn
         report_data,
         learning_curves=[LearningCurve(0, "total", 0, np.array([]), np.array([]), np.array([]))],
         parities=[replace(report_data.parities[0], energy_model_ev=np.full(40, np.nan))],
+        calibrations=[_odd_calibration()],
+        trust={},
         insertions=[
             InsertionErrors(0, "total", np.array([3]), one, one, np.array([0.0])),
             InsertionErrors(0, "interaction", np.array([1, 1]), np.zeros(2), nan, np.zeros(2)),
