@@ -44,7 +44,7 @@ class Widths:
     force_ev_ang: float
 
 
-BEFORE, AFTER = Widths(0.02, 0.002, 0.1), Widths(0.005, 0.002, 1.0)
+BEFORE, AFTER = Widths(0.02, 0.002, 0.1), Widths(0.01, 0.002, 0.3)
 """Widths of the fit to labels, and of the fit to what the networks leave."""
 RELATIVE = 0.1
 
