@@ -140,6 +140,8 @@ def highest_temperature_k(param: ParamConfig) -> float:
     """Highest temperature that exploration or production asks about, K; infinite where none is given."""
     temperatures = [t for job in param.explore.md_jobs for t in job.temperatures_k]
     temperatures += [t for jobs in param.explore.gcmc_jobs for job in jobs for t in job.temperatures_k]
+    if param.curriculum is not None:
+        temperatures = list(param.curriculum.temperatures_k)
     if param.production is not None:
         temperatures += [param.production.md_temperature_k, param.production.isotherm_temperature_k]
     return max(temperatures, default=float("inf"))

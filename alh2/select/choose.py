@@ -17,6 +17,9 @@ from alh2.select.bands import Band, trust_band
 from alh2.select.diverse import Candidates, Group, Limits, System, choose_diverse, even_shares
 from alh2.select.sanity import HostBonds, find_insane
 
+LEAST_TRUST_EV_ANG = 1e-3
+"""Trust levels below it, zero included, count as this one where deviations are compared with them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
@@ -181,7 +184,7 @@ def _pick_diverse(
 def excess_over_trust(item: ExploredFrame, config: SelectConfig) -> float:
     """How many times `item` exceeds its trust level: the larger of force deviation and insertion spread."""
     spread = item.devi_insertion_ev
-    found = [item.max_devi_f_ev_ang / config.f_trust_lo_ev_ang]
+    found = [item.max_devi_f_ev_ang / max(config.f_trust_lo_ev_ang, LEAST_TRUST_EV_ANG)]
     if spread is not None and math.isfinite(spread):
         found.append(spread / config.insertion_trust_lo_ev)
     return max(found)

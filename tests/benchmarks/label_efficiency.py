@@ -1,7 +1,7 @@
 """Labels that selection by descriptors needs, compared with DP-GEN's random pick in the trust band.
 
-``python tests/benchmarks/label_efficiency.py [FOLDER] [--short] [--seeds N]`` prints a JSON line last. Everything is
-kept in FOLDER (label-efficiency), finished trainings and seeds are not repeated.
+``python tests/benchmarks/label_efficiency.py [FOLDER] [--short] [--seeds N] [--rounds N] [--steps N]`` prints a JSON line
+last. Everything is kept in FOLDER (label-efficiency), finished trainings and seeds are not repeated.
 
 Per seed: 24 frames with H2 (and H2 gas) are labelled, a committee of two is trained, explored frames are judged, 16
 of them are labelled, and so on; once with `method` "random" and once with "diverse", everything else the same. Errors
@@ -178,9 +178,9 @@ def run_method(world: World, held: HeldOut, folder: Path, plan: Plan, *, seed: i
 
 
 def labels_needed(curve: np.ndarray, error: float) -> float:
-    """Labels at which the line through (log labels, log error) of `curve` (n, 2) reaches `error`."""
+    """Labels at which the line through (log labels, log error) of `curve` (n, 2) reaches `error`; inf: never."""
     slope, offset = np.polyfit(np.log(curve[:, 0]), np.log(curve[:, 1]), 1)
-    return float(np.exp((np.log(error) - offset) / slope))
+    return float(np.exp((np.log(error) - offset) / slope)) if slope < 0 else np.inf
 
 
 def ratio(curves: dict[str, np.ndarray], column: int) -> float:
@@ -213,10 +213,10 @@ def summary(results: list[dict[str, list[list[float]]]], plan: Plan, wall_s: flo
     worse = max(force, insertion)
     return {
         "benchmark": "label_efficiency",
-        "ratio": round(worse[0], 3),
-        "ratio_error": round(worse[1], 3),
-        "ratio_force": [round(x, 3) for x in force],
-        "ratio_insertion": [round(x, 3) for x in insertion],
+        "ratio": _number(worse[0]),
+        "ratio_error": _number(worse[1]),
+        "ratio_force": [_number(x) for x in force],
+        "ratio_insertion": [_number(x) for x in insertion],
         "seeds": len(results),
         "labels_start": round(float(curves["random"][:, 0, 0].mean()), 1),
         "labels_end": {m: round(float(curves[m][:, -1, 0].mean()), 1) for m in METHODS},
@@ -231,18 +231,25 @@ def summary(results: list[dict[str, list[list[float]]]], plan: Plan, wall_s: flo
     }
 
 
+def _number(value: float) -> float | None:
+    """Three decimals; None for what is not a number of JSON (one seed has no standard error)."""
+    return round(value, 3) if np.isfinite(value) else None
+
+
 def main() -> None:
     """Run what is not there yet and print the line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=Path("label-efficiency"))
     parser.add_argument("--short", action="store_true", help="two seeds, two rounds, short trainings")
-    parser.add_argument("--seeds", type=int, default=None)
+    for name in ("seeds", "rounds", "steps"):
+        parser.add_argument(f"--{name}", type=int, default=None)
     options = parser.parse_args()
     if any(name not in os.environ for name in THREADS):  # libraries read them when they are imported
         os.execve(sys.executable, [sys.executable, *sys.argv], {**dict.fromkeys(THREADS, "1"), **os.environ})
     plan = SHORT if options.short else Plan()
-    plan = replace(plan, n_seeds=options.seeds or plan.n_seeds)
-    folder = options.folder.resolve() / ("short" if options.short else "full")
+    for name in ("seeds", "rounds", "steps"):
+        plan = replace(plan, **{f"n_{name}": getattr(options, name) or getattr(plan, f"n_{name}")})
+    folder = options.folder.resolve() / f"{plan.n_rounds}x{plan.batch}.{plan.n_steps}.{plan.n_md}.{plan.n_mc}"
     folder.mkdir(parents=True, exist_ok=True)
     began, world = time.monotonic(), World()
     held, results = held_out(world, folder), []

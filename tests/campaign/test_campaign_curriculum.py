@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from alh2.campaign.bootstrap import highest_temperature_k
 from alh2.campaign.curriculum import (
     at_iteration,
     check_extension,
@@ -132,7 +133,9 @@ def test_targets_that_contradict_the_rest_are_refused(
 
 
 def test_planned_work_counts_every_rung(with_curriculum: Any) -> None:
-    work = planned_work(load_param(with_curriculum.param), n_aimd_frames=0)
+    param = load_param(with_curriculum.param)
+    assert highest_temperature_k(param) == 77.0
+    work = planned_work(param, n_aimd_frames=0)
     assert work.rungs and [each.loadings for each in work.iterations] == [(4,), (0, 2), (6,)]
     assert [each.md_tasks for each in work.iterations] == [2, 4, 2]
     assert work.most_labels == work.bootstrap_labels + sum(e.label_cap + e.assess_labels for e in work.iterations)
