@@ -1,7 +1,7 @@
 """Labels that selection by descriptors needs, compared with DP-GEN's random pick in the trust band.
 
-``python tests/benchmarks/label_efficiency.py [FOLDER] [--short] [--seeds N] [--rounds N] [--steps N]`` prints a JSON line
-last. Everything is kept in FOLDER (label-efficiency), finished trainings and seeds are not repeated.
+``python tests/benchmarks/label_efficiency.py [FOLDER] [--short] [--seeds N] [--rounds N] [--steps N]`` prints a JSON
+line last. Everything is kept in FOLDER (label-efficiency), finished trainings and seeds are not repeated.
 
 Per seed: 24 frames with H2 (and H2 gas) are labelled, a committee of two is trained, explored frames are judged, 16
 of them are labelled, and so on; once with `method` "random" and once with "diverse", everything else the same. Errors
@@ -201,8 +201,12 @@ def ratio(curves: dict[str, np.ndarray], column: int) -> float:
 def with_error(curves: dict[str, np.ndarray], column: int) -> tuple[float, float]:
     """The ratio and its jackknife standard error over seeds."""
     n = len(curves["random"])
-    left_out = [ratio({m: np.delete(v, i, axis=0) for m, v in curves.items()}, column) for i in range(n)]
-    error = float(np.sqrt((n - 1) / n * np.sum((np.array(left_out) - np.mean(left_out)) ** 2))) if n > 1 else np.nan
+    left_out = np.array(
+        [ratio({m: np.delete(v, i, axis=0) for m, v in curves.items()}, column) for i in range(n if n > 1 else 0)]
+    )
+    error = np.nan
+    if n > 1 and np.isfinite(left_out).all():
+        error = float(np.sqrt((n - 1) / n * np.sum((left_out - left_out.mean()) ** 2)))
     return ratio(curves, column), error
 
 
