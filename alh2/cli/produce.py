@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -64,6 +64,7 @@ def isotherm(
     compare: Annotated[
         list[Path] | None, typer.Option(help="Measured isotherm: NIST-ISODB .json, .aif or .csv; repeated for several.")
     ] = None,
+    density: Annotated[bool, typer.Option(help="Also cube files and maps of the density at every point.")] = False,
     unit: Annotated[str, typer.Option(help="Loading in the figure: molecules/cell, mol/kg, wt%, cm3(STP)/g.")] = "wt%",
     weight_of: Annotated[
         str, typer.Option(help="What wt% of measured files are of: host, or both (framework and H2).")
@@ -92,5 +93,58 @@ def isotherm(
         widom,
         seed,
     )
-    run_command(source, asked, VoidOptions(void, probe_radius), Comparison(tuple(compare or ()), unit, weight_of))
+    shown = Comparison(tuple(compare or ()), unit, weight_of, density)
+    run_command(source, asked, VoidOptions(void, probe_radius), shown)
+    return 0
+
+
+@produce_app.command("md")
+def md(
+    campaign: Campaign = None,
+    model: Annotated[list[Path] | None, typer.Option(help="Without a campaign: model; repeated: a committee.")] = None,
+    structure: Structure = None,
+    machine: Machine = None,
+    output: Output = None,
+    loading: Annotated[int | None, typer.Option(help="H2 in the cell (default: that of the campaign; else 0).")] = None,
+    temperature: Temperatures = None,
+    replicas: Annotated[int, typer.Option(help="Runs at each temperature, with velocities of their own.")] = 2,
+    steps: Annotated[int, typer.Option(help="Steps that are analysed.")] = 20_000,
+    equilibration: Annotated[int, typer.Option(help="NVT steps before.")] = 2_000,
+    segment: Annotated[int, typer.Option(help="Steps of one task, which the next one goes on from.")] = 10_000,
+    dt_fs: Annotated[float, typer.Option(help="Time step, fs.")] = 0.5,
+    sample_every: Annotated[int, typer.Option(help="Steps between frames and between committee deviations.")] = 20,
+    ensemble: Annotated[str, typer.Option(help="After the equilibration: nvt, or nve for diffusion.")] = "nvt",
+    trusted: Annotated[
+        float | None, typer.Option(help="Force deviation a frame must stay below, eV/Å (default: the campaign's).")
+    ] = None,
+    on_untrusted: Annotated[str, typer.Option(help="What then: flag, cut or stop.")] = "flag",
+    density: Annotated[bool, typer.Option(help="Also cube files and maps of the density.")] = False,
+    seed: Annotated[int, typer.Option(help="Same seed, same velocities (--model).")] = 1,
+) -> int:
+    """Molecular dynamics: structure around open sites, residence, diffusion; the committee watched all along.
+
+    Exit codes: 0 done, 1 a person must decide, 2 bad input, 3 interrupted and resumable.
+    """
+    from alh2.cli.produce_md import MdSource, run_command
+    from alh2.core.errors import BadInputError
+    from alh2.production.md_plan import MdPlan, Policy
+
+    if ensemble not in ("nvt", "nve"):
+        raise BadInputError("--ensemble", expected="nvt or nve", found=ensemble)
+    if on_untrusted not in ("flag", "cut", "stop"):
+        raise BadInputError("--on-untrusted", expected="flag, cut or stop", found=on_untrusted)
+    plan = MdPlan(
+        temperatures_k=tuple(sorted(temperature or ())),
+        n_replicas=replicas,
+        n_steps=steps,
+        n_equilibration=equilibration,
+        segment_steps=segment,
+        dt_ps=1e-3 * dt_fs,
+        sample_every=sample_every,
+        ensemble="nve" if ensemble == "nve" else "nvt",
+        trusted_ev_ang=trusted,
+        on_untrusted=cast("Policy", on_untrusted),
+    )
+    source = MdSource(campaign, tuple(model or ()), structure, machine, output, loading, seed)
+    run_command(source, plan, density=density)
     return 0

@@ -66,11 +66,12 @@ class VoidOptions:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Measured isotherms beside the computed one, and the unit of the figure."""
+    """Measured isotherms beside the computed one, the unit of the figure, and whether densities are written too."""
 
     files: tuple[Path, ...]
     unit: str
     weight_of: str
+    density: bool
 
 
 def run_command(source: Source, asked: Asked, void: VoidOptions, comparison: Comparison) -> None:
@@ -90,7 +91,7 @@ def run_command(source: Source, asked: Asked, void: VoidOptions, comparison: Com
     except KeyboardInterrupt:
         raise InterruptedCampaignError(STOPPED) from None
     show(isotherm)
-    _write(directory, isotherm, measured, comparison.unit)
+    _write(directory, isotherm, measured, comparison)
     typer.echo(f"results, pyGAPS, AIF and CSV files, figures: {directory}")
 
 
@@ -106,15 +107,29 @@ def _read_measured(comparison: Comparison) -> list[MeasuredIsotherm]:
     return [read_measured(path, weight_of="host" if weight_of == "host" else "both") for path in comparison.files]
 
 
-def _write(directory: Path, isotherm: Isotherm, measured: list[MeasuredIsotherm], unit: str) -> None:
+def _write(directory: Path, isotherm: Isotherm, measured: list[MeasuredIsotherm], comparison: Comparison) -> None:
     """Files for other programs, and figures."""
     from alh2.production.isotherm_export import export_isotherm
     from alh2.report.figures_isotherm import comparison_figure, heat_figure, save_figure
 
     export_isotherm(directory, isotherm)
-    for figure in (comparison_figure(isotherm, measured, unit=unit), heat_figure(isotherm)):
+    for figure in (comparison_figure(isotherm, measured, unit=comparison.unit), heat_figure(isotherm)):
         if figure is not None:
             save_figure(figure, directory)
+    if comparison.density:
+        _densities(directory, isotherm)
+
+
+def _densities(directory: Path, isotherm: Isotherm) -> None:
+    from alh2.production.isotherm_density import point_density
+    from alh2.report.figures_isotherm import save_figure
+    from alh2.report.figures_md import density_figure
+
+    for point in isotherm.points:
+        name = f"density.{point.temperature_k:g}K.{point.pressure_bar:g}bar"
+        grid = point_density(directory, point, directory / f"{name}.cube")
+        words = f"Density of H₂ centres at {point.temperature_k:g} K and {point.pressure_bar:g} bar, integrated."
+        save_figure(density_figure(grid, name, words), directory)
 
 
 def pressure_list(asked: Asked) -> tuple[float, ...]:
@@ -305,9 +320,9 @@ def show(isotherm: Isotherm) -> None:
     for p in isotherm.points:
         loading = f"{p.n_absolute:9.4g} ± {p.n_absolute_error:<8.2g}"
         wt, mol = isotherm.loading(p.n_absolute, "wt%"), isotherm.loading(p.n_absolute, "mol/kg")
-        heat = (
-            "unknown" if math.isnan(p.heat_kj_per_mol) else f"{p.heat_kj_per_mol:.2f} ± {p.heat_error_kj_per_mol:.2g}"
-        )
+        heat_error = p.heat_error_kj_per_mol
+        known = f"± {heat_error:.2g}" if math.isfinite(heat_error) else "(error unknown)"
+        heat = "unknown" if math.isnan(p.heat_kj_per_mol) else f"{p.heat_kj_per_mol:.2f} {known}"
         notes = "  chains disagree" * p.hysteresis + "  not as exact as asked" * (not p.reached)
         above = "" if math.isnan(p.n_excess) else f"{p.n_excess:.4g}"
         row = f"{p.temperature_k:7g} {p.pressure_bar:10g}  {loading} {above:>10} {wt:7.3f} {mol:8.3f}   {heat}{notes}"

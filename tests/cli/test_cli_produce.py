@@ -38,7 +38,7 @@ CONDITIONS = "--temperature 100 --pressures 20:40:2 --initial 0 --moves 1000 --w
 
 
 def test_isotherm_from_files(files: list[str], tmp_path: Path, monkeypatch, capsys) -> None:
-    command = ["produce", "isotherm", *files, *CONDITIONS.split(), "--void", "geometric"]
+    command = ["produce", "isotherm", *files, *CONDITIONS.split(), "--void", "geometric", "--density"]
     assert call(monkeypatch, *command) == 0
     said = capsys.readouterr().out
     found = read_isotherm(tmp_path / "out")
@@ -50,7 +50,15 @@ def test_isotherm_from_files(files: list[str], tmp_path: Path, monkeypatch, caps
     stamp = (tmp_path / "out" / "100K.20bar.0h2" / "run.00" / "series.npz").stat().st_mtime_ns
     assert call(monkeypatch, *command) == 0
     assert read_isotherm(tmp_path / "out") == found
-    names = ("isotherm.csv", "isotherm.100K.excess.aif", "isotherm.svg", "isotherm.png", "isosteric_heat.svg")
+    names = (
+        "isotherm.csv",
+        "isotherm.100K.excess.aif",
+        "isotherm.svg",
+        "isotherm.png",
+        "isosteric_heat.svg",
+        "density.100K.20bar.cube",
+        "density.100K.20bar.png",
+    )
     assert all((tmp_path / "out" / name).is_file() for name in names)
     assert (tmp_path / "out" / "100K.20bar.0h2" / "run.00" / "series.npz").stat().st_mtime_ns == stamp
 
@@ -89,3 +97,25 @@ def test_missing_files_and_conditions_are_named(files: list[str], tmp_path: Path
     assert call(monkeypatch, "produce", "isotherm", str(tmp_path), *files) == 2
     assert "a campaign and --model" in capsys.readouterr().err
     assert json.loads((tmp_path / "machine.json").read_text())["gcmc"]["command"] == "python"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("--ensemble npt", "nvt or nve"),
+        ("--on-untrusted shrug", "flag, cut or stop"),
+        ("--steps 30 --sample-every 20", "a multiple of the 20 steps"),
+        ("--replicas 0", ">= 1"),
+    ],
+)
+def test_md_that_makes_no_sense_is_one_line_and_code_2(files, monkeypatch, capsys, change: str, words: str) -> None:
+    assert call(monkeypatch, "produce", "md", *files, "--temperature", "77", *change.split()) == 2
+    error = capsys.readouterr().err
+    assert words in error and len(error.splitlines()) == 1
+
+
+def test_md_without_conditions_or_files_is_told_what_is_missing(files, monkeypatch, capsys) -> None:
+    assert call(monkeypatch, "produce", "md", *files) == 2
+    assert "temperature" in capsys.readouterr().err
+    assert call(monkeypatch, "produce", "md", "--temperature", "77") == 2
+    assert "no --model, --structure, --machine, --output" in capsys.readouterr().err

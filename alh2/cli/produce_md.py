@@ -1,0 +1,240 @@
+"""What ``alh2 produce md`` does: from a campaign or from models, run, analyse, show and write figures."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from alh2.core.errors import BadInputError, InterruptedCampaignError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from alh2.config.model import SelectConfig, StageMachine
+    from alh2.core.frames import Frame
+    from alh2.production.md_analysis import MdAnalysis
+    from alh2.production.md_plan import MdPlan, MdRunsSetting
+    from alh2.select.sanity import HostBonds
+
+MIN_DISTANCE_ANG, H2_BOND_MAX_ANG, BOND_STRETCH = 1.2, 1.1, 1.4
+"""Sound geometries of runs without a campaign; a campaign has its own in ``alh2.select``."""
+STOPPED = "interrupted: jobs already started go on by themselves; the same command resumes"
+
+
+@dataclass(frozen=True)
+class MdSource:
+    """Where committee and host come from: a campaign directory, or files."""
+
+    campaign: Path | None
+    models: tuple[Path, ...]
+    structure: Path | None
+    machine: Path | None
+    output: Path | None
+    loading: int | None
+    seed: int
+
+
+def run_command(source: MdSource, plan: MdPlan, *, density: bool) -> None:
+    """Run, analyse, show and write; raises Alh2Error with the exit code for anything that goes wrong."""
+    from alh2.cli.run import quiet_libraries, stop_on_signals
+
+    quiet_libraries()
+    stop_on_signals()
+    try:
+        if source.campaign is not None:
+            directory = _of_campaign(source, plan, density)
+        else:
+            directory = _of_files(source, plan, density)
+    except KeyboardInterrupt:
+        raise InterruptedCampaignError(STOPPED) from None
+    typer.echo(f"results and figures: {directory}")
+
+
+def _of_campaign(source: MdSource, plan: MdPlan, density: bool) -> Path:
+    from dataclasses import replace
+
+    from alh2.campaign.exploring import link_models
+    from alh2.campaign.open import reopen_campaign
+    from alh2.campaign.producing import last_trained, on_last_host
+    from alh2.campaign.state import load_state
+
+    assert source.campaign is not None
+    given = {"--model": source.models, "--structure": source.structure, "--machine": source.machine}
+    extra = [name for name, value in {**given, "--output": source.output}.items() if value]
+    if extra:
+        raise BadInputError(
+            "alh2 produce md", expected="a campaign or files of its own", found=f"a campaign and {extra[0]}"
+        )
+    campaign = reopen_campaign(source.campaign)
+    state = load_state(campaign.paths.state)
+    assert state is not None
+    directory = campaign.paths.production / "md-runs"
+    made = campaign.param.production
+    loading = source.loading if source.loading is not None else (made.md_loading if made else 0)
+    try:
+        with campaign.lock:
+            directory.mkdir(parents=True, exist_ok=True)
+            models = link_models(campaign, last_trained(campaign, state.iteration), directory)
+            start = on_last_host(campaign, loading)
+            select = campaign.param.select
+            if plan.trusted_ev_ang is None:
+                plan = replace(plan, trusted_ev_ang=select.f_trust_hi_ev_ang)
+            setting = _setting(directory, models.force, start, campaign.param.seed, select)
+            setting = replace(
+                setting,
+                type_map=campaign.param.type_map,
+                masses_amu=campaign.param.explore.mass_amu,
+                command=campaign.machine.model_devi.command,
+            )
+            _run(plan, setting, campaign.machine.model_devi, density)
+    finally:
+        campaign.reporter.close()
+    return directory
+
+
+def _of_files(source: MdSource, plan: MdPlan, density: bool) -> Path:
+    from dataclasses import replace
+
+    from alh2.campaign.lock import DriverLock
+    from alh2.config.load import load_machine
+    from alh2.core.atoms import from_atoms
+    from alh2.core.files import link_file
+    from alh2.core.frames import Provenance
+    from alh2.core.random_streams import stream
+    from alh2.potential.deeppot import check_model_file
+    from alh2.structure.hosts import read_host
+    from alh2.structure.loading import load_h2
+
+    needed = {"--model": source.models, "--structure": source.structure}
+    needed |= {"--machine": source.machine, "--output": source.output}
+    missing = [name for name, value in needed.items() if not value]
+    if missing:
+        raise BadInputError(
+            "alh2 produce md", expected="a campaign directory, or --model, --structure, --machine and --output",
+            found=f"no {', '.join(missing)}",
+        )  # fmt: skip
+    assert source.structure is not None and source.machine is not None and source.output is not None
+    for model in source.models:
+        check_model_file(model)
+    host = read_host(source.structure)
+    machine = load_machine(source.machine).model_devi
+    rng = stream(source.seed, "production-start", source.loading or 0)
+    loaded = load_h2(host, source.loading or 0, rng=rng, min_distance_ang=2.2, prefer_open_sites=True)
+    provenance = Provenance("bootstrap", detail=str(source.structure))
+    start = from_atoms(loaded, n_host=len(host), host_id=source.structure.stem, provenance=provenance)
+    output = source.output.resolve()
+    if output.exists() and not output.is_dir():
+        raise BadInputError(str(source.output), expected="a folder for the results", found="a file")
+    output.mkdir(parents=True, exist_ok=True)
+    graphs = tuple(output / f"graph.{k:03d}{model.suffix}" for k, model in enumerate(source.models))
+    for graph, model in zip(graphs, source.models, strict=True):
+        link_file(model.resolve(), graph)
+    setting = replace(_setting(output, graphs, start, source.seed, _sound()), command=machine.command)
+    with DriverLock(output / "driver.lock"):
+        _run(plan, setting, machine, density)
+    return output
+
+
+def _sound() -> SelectConfig:
+    from alh2.config.model import SelectConfig
+
+    return SelectConfig(
+        f_trust_lo_ev_ang=0.0,
+        f_trust_hi_ev_ang=math.inf,
+        insertion_trust_lo_ev=math.inf,
+        fp_task_max=0,
+        fp_task_min=0,
+        min_distance_ang=MIN_DISTANCE_ANG,
+        h2_bond_max_ang=H2_BOND_MAX_ANG,
+        framework_bond_stretch=BOND_STRETCH,
+    )
+
+
+def _setting(directory: Path, graphs: tuple[Path, ...], start: Frame, seed: int, select: SelectConfig) -> MdRunsSetting:
+    from alh2.core.atoms import to_atoms
+    from alh2.production.md_plan import MdRunsSetting
+
+    return MdRunsSetting(
+        directory=directory,
+        graphs=graphs,
+        type_map=tuple(dict.fromkeys(start.symbols)),
+        masses_amu=(),
+        start=start,
+        root_seed=seed,
+        command="lmp",
+        sanity=select,
+        bonds=_bonds(to_atoms(start.bare_host())),
+    )
+
+
+def _bonds(host: Atoms) -> HostBonds:
+    import numpy as np
+
+    from alh2.select.sanity import HostBonds
+    from alh2.structure.topology import bonded_pairs
+
+    pairs = bonded_pairs(host)
+    return HostBonds(pairs, np.array([host.get_distance(int(i), int(j), mic=True) for i, j in pairs]))
+
+
+def _run(plan: MdPlan, setting: MdRunsSetting, machine: StageMachine, density: bool) -> None:
+    from alh2.campaign.progress import Reporter
+    from alh2.production.md_analysis import analyse
+    from alh2.production.md_runs import run_md_plan
+
+    reporter = Reporter()
+    try:
+        runs = run_md_plan(plan, setting, machine=machine, on_progress=reporter.tasks, on_message=reporter.message)
+    finally:
+        reporter.close()
+    analysis = analyse(plan, setting, runs)
+    show(plan, analysis)
+    _figures(plan, setting, analysis, density)
+
+
+def _figures(plan: MdPlan, setting: MdRunsSetting, analysis: MdAnalysis, density: bool) -> None:
+    from alh2.production.md_density import md_density
+    from alh2.report.figures_isotherm import save_figure
+    from alh2.report.figures_md import density_figure, deviation_figure, diffusion_figure, rdf_figures
+
+    for figure in (*rdf_figures(analysis), diffusion_figure(analysis), deviation_figure(plan, analysis)):
+        if figure is not None:
+            save_figure(figure, setting.directory)
+    if density and setting.start.n_h2:
+        for result in analysis.temperatures:
+            name = f"density.{result.temperature_k:g}K"
+            grid = md_density(setting, result.runs, setting.directory / f"{name}.cube")
+            words = f"Density of H₂ centres at {result.temperature_k:g} K, integrated along each cell vector."
+            save_figure(density_figure(grid, name, words), setting.directory)
+
+
+def show(plan: MdPlan, analysis: MdAnalysis) -> None:
+    """Print what each temperature says."""
+    for r in analysis.temperatures:
+        typer.echo(
+            f"{r.temperature_k:g} K, {r.n_h2} H2, {plan.ensemble.upper()}: {r.n_frames} frames of {len(r.runs)} runs"
+        )
+        for run in r.runs:
+            worst = max((d for d in run.deviations_ev_ang if math.isfinite(d)), default=math.nan)
+            untrusted = f", {run.n_untrusted} frames outside the trusted range" if run.n_untrusted else ""
+            ended = f"; ended early: {run.ended}" if run.ended else ""
+            typer.echo(f"  {run.name}: largest force deviation {worst:.3f} eV/Å{untrusted}{ended}")
+        if r.sites is not None:
+            mean, stay = r.sites.mean_occupancy, r.sites.residence
+            typer.echo(
+                f"  open sites: {mean.mean:.3f} ± {mean.standard_error:.2g} H2 each, {r.coordination:.3f} within the "
+                f"first shell; stay {stay.mean_ps:.3g} ± {stay.error_ps:.2g} ps from {stay.n_departures} departures"
+            )
+        if r.diffusion is not None:
+            d = r.diffusion
+            interval = f"95 % between {d.low:.3g} and {d.high:.3g}"
+            typer.echo(f"  D_s {d.mean:.3g} m²/s, {interval}, linear from {d.linear_from_ps:g} ps")
+        elif r.n_h2:
+            typer.echo("  no D_s: the runs have no diffusive regime")
+    if analysis.arrhenius is not None:
+        a = analysis.arrhenius
+        typer.echo(f"E_a {a.activation_kj_per_mol:.2f} ± {a.activation_error_kj_per_mol:.2g} kJ/mol")

@@ -1,0 +1,32 @@
+"""Density of the molecules at one point of an isotherm, from the configurations its chains kept, as a cube file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alh2.analysis.density import DensityGrid, guest_density, write_cube
+from alh2.analysis.rdf import guest_centres_ang
+from alh2.core.atoms import to_atoms
+from alh2.core.errors import BadInputError
+from alh2.explore.gcmc_job import read_samples
+from alh2.production.isotherm_result import IsothermPoint
+
+
+def point_density(directory: Path, point: IsothermPoint, path: Path) -> DensityGrid:
+    """Mean density over the kept configurations of all chains of `point`, written to `path` with the frozen host.
+
+    directory : of the isotherm. The first run of a chain is left out where it has others: it holds the transient.
+    Raises BadInputError where no configuration was kept.
+    """
+    frames = []
+    for chain in point.chains:
+        name = f"{point.temperature_k:g}K.{point.pressure_bar:g}bar.{chain.n_initial}h2"
+        runs = sorted((directory / name).glob("run.*"))
+        for run in runs[1:] or runs:
+            frames += read_samples(run).frames
+    if not frames:
+        raise BadInputError(str(directory), expected="kept configurations of the point", found="none")
+    host = frames[0].bare_host()
+    grid = guest_density([guest_centres_ang(frame) for frame in frames], host.cell_ang)
+    write_cube(path, grid, to_atoms(host))
+    return grid

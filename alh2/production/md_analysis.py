@@ -1,0 +1,178 @@
+"""What replicas of production MD say together, temperature by temperature."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import atomic_masses, atomic_numbers
+
+from alh2.analysis.adsorption import coordination_number
+from alh2.analysis.diffusion import (
+    Arrhenius,
+    DiffusionCoefficient,
+    Displacement,
+    arrhenius,
+    diffusion_coefficient,
+    mean_squared_displacement,
+)
+from alh2.analysis.rdf import RadialDistribution, guest_pair_distribution, radial_distribution_of_replicas
+from alh2.analysis.sites import ENTER_ANG, SiteStatistics, site_statistics
+from alh2.core.atoms import to_atoms
+from alh2.core.files import atomic_write_json
+from alh2.core.frames import Frame
+from alh2.core.random_streams import seed_for
+from alh2.production.md_plan import MdPlan, MdRunsSetting
+from alh2.production.md_runs import MdTrajectory, guest_paths_ang
+from alh2.structure.sites import al_open_indices
+
+RESULT_FILE = "md_runs.json"
+N_BLOCKS = 5
+LEAST_FRAMES = 20
+
+
+@dataclass(frozen=True, eq=False)
+class TemperatureResult:
+    """One temperature: what its replicas say together.
+
+    rdfs : "Al(open)–H2", "host H–H2", "H2–H2" where there are such pairs; errors over replicas, over blocks of one
+    coordination, coordination_error : H2 within `ENTER_ANG` of an open Al; NaN without open sites
+    displacement, diffusion : None where the replicas are too short, or nothing diffuses
+    """
+
+    temperature_k: float
+    n_h2: int
+    n_frames: int
+    runs: tuple[MdTrajectory, ...]
+    rdfs: dict[str, RadialDistribution]
+    coordination: float
+    coordination_error: float
+    sites: SiteStatistics | None
+    displacement: Displacement | None
+    diffusion: DiffusionCoefficient | None
+
+
+@dataclass(frozen=True, eq=False)
+class MdAnalysis:
+    """All temperatures, and the Arrhenius line through their D_s (None for fewer than two)."""
+
+    temperatures: tuple[TemperatureResult, ...]
+    arrhenius: Arrhenius | None
+
+
+def analyse(plan: MdPlan, setting: MdRunsSetting, runs: Sequence[MdTrajectory]) -> MdAnalysis:
+    """Analyse what the runs kept; temperatures of which nothing is left are absent. Written to `RESULT_FILE`."""
+    by_temperature = {t: [r for r in runs if r.temperature_k == t and r.frames] for t in plan.temperatures_k}
+    results = tuple(_one(plan, setting, t, kept) for t, kept in by_temperature.items() if kept)
+    known = [(r.temperature_k, r.diffusion) for r in results if r.diffusion is not None]
+    line = arrhenius([t for t, _ in known], [d.mean for _, d in known], [d.standard_deviation for _, d in known])
+    analysis = MdAnalysis(results, line)
+    write_analysis(setting.directory, plan, analysis)
+    return analysis
+
+
+def _one(plan: MdPlan, setting: MdRunsSetting, temperature_k: float, runs: list[MdTrajectory]) -> TemperatureResult:
+    host = setting.start.bare_host()
+    open_sites = al_open_indices(to_atoms(host))
+    blocks = _blocks(runs)
+    rdfs: dict[str, RadialDistribution] = {}
+    n_h2 = setting.start.n_h2
+    hydrogens = [i for i, symbol in enumerate(host.symbols) if symbol == "H"]
+    if n_h2 and len(open_sites):
+        rdfs["Al(open)–H2"] = radial_distribution_of_replicas(blocks, open_sites)
+    if n_h2 and hydrogens:
+        rdfs["host H–H2"] = radial_distribution_of_replicas(blocks, hydrogens)
+    if n_h2 > 1:
+        rdfs["H2–H2"] = guest_pair_distribution(blocks)
+    around = rdfs.get("Al(open)–H2")
+    number = coordination_number(around, r_ang=ENTER_ANG) if around is not None else None
+    sites = None
+    if n_h2 and len(open_sites):
+        sites = site_statistics([run.frames for run in runs], open_sites, dt_ps=plan.frame_ps)
+    displacement, diffusion = _diffusion(plan, setting, temperature_k, runs)
+    return TemperatureResult(
+        temperature_k=temperature_k,
+        n_h2=n_h2,
+        n_frames=sum(len(run.frames) for run in runs),
+        runs=tuple(runs),
+        rdfs=rdfs,
+        coordination=math.nan if number is None else number.mean,
+        coordination_error=math.nan if number is None else number.standard_error,
+        sites=sites,
+        displacement=displacement,
+        diffusion=diffusion,
+    )
+
+
+def _blocks(runs: Sequence[MdTrajectory]) -> list[Sequence[Frame]]:
+    """The replicas, or of one replica contiguous blocks."""
+    if len(runs) > 1:
+        return [run.frames for run in runs]
+    frames = runs[0].frames
+    parts = np.array_split(np.arange(len(frames)), min(N_BLOCKS, len(frames)))
+    return [[frames[i] for i in part] for part in parts]
+
+
+def _diffusion(
+    plan: MdPlan, setting: MdRunsSetting, temperature_k: float, runs: Sequence[MdTrajectory]
+) -> tuple[Displacement | None, DiffusionCoefficient | None]:
+    """From the replicas that are whole, or if none is from the longest one."""
+    if not setting.start.n_h2:
+        return None, None
+    longest = max(len(run.frames) for run in runs)
+    if longest < LEAST_FRAMES:
+        return None, None
+    host = setting.start.symbols[: setting.start.n_host]
+    masses = np.array([atomic_masses[atomic_numbers[s]] for s in host])
+    paths = [guest_paths_ang(run, masses) for run in runs if len(run.frames) == longest]
+    displacement, group = mean_squared_displacement(paths, dt_ps=plan.frame_ps)
+    seed = seed_for(setting.root_seed, "diffusion", f"{temperature_k:g}")
+    return displacement, diffusion_coefficient(displacement, group, seed=seed)
+
+
+def write_analysis(directory: Path, plan: MdPlan, analysis: MdAnalysis) -> None:
+    """Write numbers of `analysis` as JSON, unknown ones as null; curves stand in the tables of the figures."""
+    content = {
+        "plan": asdict(plan),
+        "temperatures": [_summary(result) for result in analysis.temperatures],
+        "arrhenius": None if analysis.arrhenius is None else asdict(analysis.arrhenius),
+    }
+    atomic_write_json(directory / RESULT_FILE, _known(content))
+
+
+def _summary(result: TemperatureResult) -> dict[str, Any]:
+    sites = result.sites
+    return {
+        "temperature_k": result.temperature_k,
+        "n_h2": result.n_h2,
+        "n_frames": result.n_frames,
+        "replicas": [
+            {
+                "name": run.name,
+                "n_frames": len(run.frames),
+                "n_untrusted": run.n_untrusted,
+                "max_devi_f_ev_ang": max(run.deviations_ev_ang, default=math.nan),
+                "ended": run.ended,
+            }
+            for run in result.runs
+        ],
+        "first_peak_ang": {name: float(r.r_ang[np.argmax(r.g)]) for name, r in result.rdfs.items()},
+        "coordination": result.coordination,
+        "coordination_error": result.coordination_error,
+        "occupancy": None if sites is None else [asdict(one) for one in sites.occupancy],
+        "mean_occupancy": None if sites is None else asdict(sites.mean_occupancy),
+        "residence": None if sites is None else asdict(sites.residence),
+        "diffusion_m2_s": None if result.diffusion is None else asdict(result.diffusion),
+    }
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _known(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_known(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,128 @@
+"""What production MD is asked for, and the LAMMPS input of one of its segments."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ase.data import atomic_masses, atomic_numbers
+
+from alh2.config.model import SelectConfig
+from alh2.core.errors import BadInputError
+from alh2.core.frames import Frame
+from alh2.explore.lammps import CONF_FILE, DEVIATION_FILE, TRAJECTORY_FILE
+from alh2.select.sanity import HostBonds
+
+END_FILE = "end.restart"
+Ensemble = Literal["nvt", "nve"]
+Policy = Literal["flag", "cut", "stop"]
+
+
+@dataclass(frozen=True)
+class MdPlan:
+    """Replicas at several temperatures, in segments that go on from LAMMPS restart files.
+
+    n_equilibration : NVT steps before, not analysed; n_steps : after them, in segments of `segment_steps`
+    sample_every : steps between frames and between committee deviations; it divides all lengths
+    ensemble : after the equilibration: "nvt" (Nosé–Hoover, `thermostat_ps`), or "nve", which no thermostat touches
+    trusted_ev_ang : force deviation (eV/Å) from which a frame is outside what the committee knows; None: not watched
+    on_untrusted : "flag": the run goes on and is marked; "cut": it ends with the segment, and only frames before the
+        first untrusted one are analysed; "stop": a person decides
+    """
+
+    temperatures_k: tuple[float, ...]
+    n_replicas: int
+    n_steps: int
+    n_equilibration: int
+    segment_steps: int
+    dt_ps: float
+    sample_every: int
+    ensemble: Ensemble = "nvt"
+    thermostat_ps: float = 0.1
+    trusted_ev_ang: float | None = None
+    on_untrusted: Policy = "flag"
+
+    def __post_init__(self) -> None:
+        temperatures = self.temperatures_k
+        if not temperatures or not all(math.isfinite(t) and t > 0 for t in temperatures):
+            raise BadInputError("temperature", expected="positive numbers, at least one", found=f"{list(temperatures)}")
+        if len({f"{t:g}" for t in temperatures}) < len(temperatures):
+            raise BadInputError(
+                "temperature", expected="numbers that differ in six digits", found=f"{list(temperatures)}"
+            )
+        counts = {"replicas": self.n_replicas, "steps": self.n_steps, "steps of a segment": self.segment_steps}
+        for name, value in (*counts.items(), ("steps between frames", self.sample_every)):
+            if value < 1:
+                raise BadInputError(name, expected="a whole number >= 1", found=f"{value}")
+        for name, value in (
+            ("steps", self.n_steps),
+            ("steps of a segment", self.segment_steps),
+            ("steps of equilibration", self.n_equilibration),
+        ):
+            if value < 0 or value % self.sample_every:
+                expected = f"a multiple of the {self.sample_every} steps between frames"
+                raise BadInputError(name, expected=expected, found=f"{value}")
+
+    @property
+    def segments(self) -> tuple[int, ...]:
+        """Steps of each segment."""
+        whole, rest = divmod(self.n_steps, self.segment_steps)
+        return (self.segment_steps,) * whole + ((rest,) if rest else ())
+
+    @property
+    def frame_ps(self) -> float:
+        """Time between frames, ps."""
+        return self.dt_ps * self.sample_every
+
+
+@dataclass(frozen=True, eq=False)
+class MdRunsSetting:
+    """Where and with what the runs are done.
+
+    graphs : committee as LAMMPS reads it; start : frame all replicas begin with; their velocities differ
+    sanity, bonds : what a sound geometry is (`alh2.select.sanity`)
+    """
+
+    directory: Path
+    graphs: tuple[Path, ...]
+    type_map: tuple[str, ...]
+    masses_amu: tuple[float, ...]
+    start: Frame
+    root_seed: int
+    command: str
+    sanity: SelectConfig
+    bonds: HostBonds
+
+
+def segment_input(
+    plan: MdPlan, setting: MdRunsSetting, *, temperature_k: float, number: int, seed: int, models: tuple[str, ...]
+) -> str:
+    """LAMMPS input of segment `number`; the first one begins with velocities and the equilibration."""
+    thermostat = f"fix thermostat all nvt temp {temperature_k} {temperature_k} {plan.thermostat_ps}"
+    deviation = f" out_freq {plan.sample_every} out_file {DEVIATION_FILE}" if len(models) > 1 else ""
+    masses = setting.masses_amu or tuple(float(atomic_masses[atomic_numbers[s]]) for s in setting.type_map)
+    lines = ["units metal", "boundary p p p", "atom_style atomic", "atom_modify map yes"]
+    lines.append(f"read_restart ../seg.{number - 1:03d}/{END_FILE}" if number else f"read_data {CONF_FILE}")
+    lines += [f"mass {k + 1} {mass:.6f}" for k, mass in enumerate(masses)]
+    lines += ["neighbor 1.0 bin", "neigh_modify delay 0 every 5 check yes"]
+    lines += [f"pair_style deepmd {' '.join(models)}{deviation}", f"pair_coeff * * {' '.join(setting.type_map)}"]
+    lines += [f"timestep {plan.dt_ps}", f"thermo {plan.sample_every}", "thermo_style custom step temp pe ke etotal"]
+    lines.append("thermo_modify lost error flush yes")
+    if not number:
+        lines.append(f"velocity all create {temperature_k} {seed} mom yes rot yes dist gaussian")
+        if plan.n_equilibration:
+            lines += [thermostat, f"run {plan.n_equilibration}"]
+            lines += ["unfix thermostat"] if plan.ensemble == "nve" else []
+    if plan.ensemble == "nve":
+        lines.append("fix motion all nve")
+    elif number or not plan.n_equilibration:
+        lines.append(thermostat)
+    lines += [
+        f"dump frames all custom {plan.sample_every} {TRAJECTORY_FILE} id type xu yu zu",
+        'dump_modify frames sort id format float "%.10g"',
+        f"run {plan.segments[number]}",
+        f"write_restart {END_FILE}",
+    ]
+    return "\n".join(lines) + "\n"

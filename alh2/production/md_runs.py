@@ -1,0 +1,168 @@
+"""Production MD: replicas at several temperatures as rows of dispatched segments, watched as they come in."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from alh2.config.model import StageMachine
+from alh2.core.errors import NeedsPersonError
+from alh2.core.files import atomic_write_text
+from alh2.core.frames import Frame
+from alh2.core.random_streams import seed_for
+from alh2.dispatch.run import Progress, run_tasks
+from alh2.dispatch.tasks import Task, TaskOutcome
+from alh2.explore.lammps import (
+    CONF_FILE,
+    DEVIATION_FILE,
+    INPUT_FILE,
+    LOG_FILE,
+    TRAJECTORY_FILE,
+    last_error,
+    read_deviation,
+    read_trajectory,
+    write_conf,
+)
+from alh2.explore.md import MD_TIMEOUT_S
+from alh2.production.md_plan import END_FILE, MdPlan, MdRunsSetting, segment_input
+from alh2.select.sanity import find_insane
+
+
+@dataclass(eq=False)
+class MdTrajectory:
+    """One replica as far as it came.
+
+    steps, frames : what is analysed, in time order; deviations_ev_ang : of these frames, NaN where none was asked
+    n_untrusted : frames at or beyond the trusted deviation, of all that were seen
+    ended : why the run ended early, "" where it did not
+    """
+
+    temperature_k: float
+    replica: int
+    steps: list[int] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    deviations_ev_ang: list[float] = field(default_factory=list)
+    n_untrusted: int = 0
+    ended: str = ""
+
+    @property
+    def name(self) -> str:
+        """Folder of its segments."""
+        return f"{self.temperature_k:g}K.r{self.replica}"
+
+
+def run_md_plan(
+    plan: MdPlan,
+    setting: MdRunsSetting,
+    *,
+    machine: StageMachine,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_message: Callable[[str], None] | None = None,
+) -> list[MdTrajectory]:
+    """All replicas, segment by segment, finished ones reused.
+
+    After each segment: the committee's deviation against `plan.trusted_ev_ang`, and the geometry (overlaps, H2 bonds,
+    bonds of the framework). A replica whose geometry is not sound ends there, its unsound frames left out.
+
+    Raises NeedsPersonError where LAMMPS fails in every replica, and under the policy "stop".
+    """
+    say = on_message or (lambda text: None)
+    runs = [MdTrajectory(t, r) for t in plan.temperatures_k for r in range(plan.n_replicas)]
+    for number in range(len(plan.segments)):
+        going = [run for run in runs if not run.ended]
+        if not going:
+            break
+        tasks = [_prepare(plan, setting, run, number) for run in going]
+        outcomes = run_tasks(
+            tasks, machine=machine, base_dir=setting.directory, name=f"md.seg.{number:03d}", on_progress=on_progress
+        )
+        for run, outcome in zip(going, outcomes, strict=True):
+            _take(plan, setting, run, outcome)
+            if run.ended:
+                say(f"{run.name}: ended in segment {number}: {run.ended}")
+        if number == 0 and all(outcome.status != "done" for outcome in outcomes):
+            raise NeedsPersonError(f"MD failed in every replica; {tasks[0].work_dir}: {going[0].ended}")
+        untrusted = [run for run in going if run.n_untrusted]
+        if untrusted and plan.on_untrusted == "stop":
+            raise NeedsPersonError(
+                f"{untrusted[0].name} left the trusted range in segment {number}: {untrusted[0].n_untrusted} frames "
+                f"with a force deviation of {plan.trusted_ev_ang:g} eV/Å or more; label such frames and train on, or "
+                "repeat with --on-untrusted cut or flag"
+            )
+    return runs
+
+
+def _prepare(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, number: int) -> Task:
+    """Write the files of one segment; repeatable."""
+    folder = setting.directory / run.name / f"seg.{number:03d}"
+    folder.mkdir(parents=True, exist_ok=True)
+    models = tuple(os.path.relpath(graph, folder) for graph in setting.graphs)
+    seed = seed_for(setting.root_seed, "production-md", run.name)
+    text = segment_input(plan, setting, temperature_k=run.temperature_k, number=number, seed=seed, models=models)
+    atomic_write_text(folder / INPUT_FILE, text)
+    files = [os.path.relpath(graph, setting.directory) for graph in setting.graphs]
+    if number:
+        before = folder.parent / f"seg.{number - 1:03d}" / END_FILE
+        files.append(os.path.relpath(before, setting.directory))
+    else:
+        write_conf(setting.start, folder / CONF_FILE, type_map=setting.type_map)
+        files.append(CONF_FILE)
+    outputs = (TRAJECTORY_FILE, END_FILE, *([DEVIATION_FILE] if len(setting.graphs) > 1 else []))
+    return Task(
+        work_dir=folder,
+        command=f"{setting.command} -i {INPUT_FILE} -log {LOG_FILE} -screen none",
+        inputs=(INPUT_FILE, *files),
+        outputs=outputs,
+        timeout_s=MD_TIMEOUT_S,
+        label=f"MD {run.name} segment {number}",
+    )
+
+
+def _take(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, outcome: TaskOutcome) -> None:
+    """Add the frames of a segment to `run`, and say why it ends where it does."""
+    folder = outcome.task.work_dir
+    found = [(s, f) for s, f in read_trajectory(folder / TRAJECTORY_FILE, setting.start)]
+    if run.steps:
+        found = [(step, frame) for step, frame in found if step > run.steps[-1]]
+    deviations = _deviations(folder) if len(setting.graphs) > 1 else {}
+    values = [deviations.get(step, math.nan) for step, _ in found]
+    insane = find_insane([frame for _, frame in found], setting.sanity, setting.bonds)
+    keep = next((i for i, reason in enumerate(insane) if reason), len(found))
+    if keep < len(found):
+        run.ended = f"step {found[keep][0]}: {insane[keep]}"
+    elif outcome.status != "done":
+        run.ended = last_error(folder) or outcome.message
+    limit = plan.trusted_ev_ang
+    untrusted = [] if limit is None or not deviations else [i for i in range(keep) if not values[i] < limit]
+    run.n_untrusted += len(untrusted)
+    if untrusted and plan.on_untrusted == "cut":
+        keep = untrusted[0]
+        run.ended = run.ended or f"step {found[keep][0]}: force deviation {values[keep]:.3f} eV/Å"
+    run.steps += [step for step, _ in found[:keep]]
+    run.frames += [frame for _, frame in found[:keep]]
+    run.deviations_ev_ang += values[:keep]
+
+
+def _deviations(folder: Path) -> dict[int, float]:
+    path = folder / DEVIATION_FILE
+    return read_deviation(path) if path.exists() else {}
+
+
+def guest_paths_ang(run: MdTrajectory, masses_amu: np.ndarray) -> np.ndarray:
+    """Unwrapped centres of the molecules (n_frames, n_h2, 3) Å, the drift of the framework's centre of mass taken out.
+
+    masses_amu : (n_host,) of the host atoms
+    """
+    positions = np.array([frame.positions_ang for frame in run.frames])
+    n_host = run.frames[0].n_host
+    centres = positions[:, n_host:].reshape(len(positions), -1, 2, 3).mean(axis=2)
+    if not n_host:
+        return centres
+    drift = np.einsum("a,fad->fd", masses_amu / masses_amu.sum(), positions[:, :n_host] - positions[:1, :n_host])
+    result: np.ndarray = centres - drift[:, None, :]
+    return result
