@@ -23,6 +23,10 @@ LONGEST_LAG = 0.5
 """Displacements over more than this part of a trajectory are not used: too few of them are independent."""
 SLOPE_TOLERANCE = 0.1
 """A log-log slope of the MSD this close to 1, or within two standard errors, counts as linear."""
+MOST_SLOPE_ERROR = 0.25
+"""Slopes less certain than this say nothing about linearity."""
+LEAST_MSD_ANG2 = 1.0
+"""Shorter paths are free flight or motion within a cage."""
 ANG2_PER_PS_IN_M2_PER_S = 1e-8
 YEH_HUMMER_XI = 2.837297
 CREDIBLE = (0.025, 0.975)
@@ -97,7 +101,8 @@ def mean_squared_displacement(replicas: Sequence[np.ndarray], *, dt_ps: float) -
     time = np.array(group["da"].coords["time interval"].values)
     msd, error = np.array(group["da"].values), np.sqrt(np.array(group["da"].variances))
     slope, slope_error = _slopes(time, msd, error)
-    return Displacement(time, msd, error, slope, slope_error, _linear_from(time, slope, slope_error)), group
+    start = _linear_from(time, msd, slope, slope_error)
+    return Displacement(time, msd, error, slope, slope_error, start), group
 
 
 def diffusion_coefficient(
@@ -166,13 +171,17 @@ def _slopes(time: np.ndarray, msd: np.ndarray, error: np.ndarray) -> tuple[np.nd
     return (up - down) / (2 * half), wide / (2 * half)
 
 
-def _linear_from(time: np.ndarray, slope: np.ndarray, slope_error: np.ndarray) -> float | None:
-    """First time from which on every slope is 1 within its tolerance; the noise of one in ten is forgiven."""
-    known = np.isfinite(slope)
+def _linear_from(time: np.ndarray, msd: np.ndarray, slope: np.ndarray, slope_error: np.ndarray) -> float | None:
+    """First time from which on every slope is 1 within its tolerance; the noise of one in ten is forgiven.
+
+    Slopes less certain than `MOST_SLOPE_ERROR` say nothing: where none of the rest is better, or they cover less than a
+    factor of two in time, there is no regime. Paths shorter than `LEAST_MSD_ANG2` are motion within a cage.
+    """
+    known = np.isfinite(slope) & (slope_error <= MOST_SLOPE_ERROR)
     good = np.abs(slope - 1.0) <= np.maximum(SLOPE_TOLERANCE, 2.0 * slope_error)
-    for index in np.flatnonzero(known & good):
+    for index in np.flatnonzero(known & good & (msd >= LEAST_MSD_ANG2)):
         rest = known & (np.arange(time.size) >= index)
-        if np.count_nonzero(rest) >= 3 and np.mean(good[rest]) >= 0.9:
+        if rest.sum() >= 3 and time[rest].max() >= 2.0 * time[index] and np.mean(good[rest]) >= 0.9:
             return float(time[index])
     return None
 

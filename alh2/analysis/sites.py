@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -90,8 +90,14 @@ def site_statistics(
     """Occupancies and residence time over independent runs."""
     states = [at_sites(frames, site_indices) for frames in replicas]
     numbers = [s.sum(axis=2).astype(np.float64) for s in states]
-    each = [[mean_and_error(n[:, site]) for n in numbers] for site in range(numbers[0].shape[1])]
-    together = [mean_and_error(n.mean(axis=1)) for n in numbers]
-    return SiteStatistics(
-        tuple(combine_replicas(one) for one in each), combine_replicas(together), residence_time(states, dt_ps=dt_ps)
-    )
+    each = tuple(_mean([n[:, site] for n in numbers]) for site in range(numbers[0].shape[1]))
+    together = _mean([n.mean(axis=1) for n in numbers])
+    return SiteStatistics(each, together, residence_time(states, dt_ps=dt_ps))
+
+
+def _mean(series: Sequence[np.ndarray]) -> Estimate:
+    """Mean over runs; where nothing ever changed, nothing is known of its error."""
+    mean = combine_replicas([mean_and_error(one) for one in series])
+    if all(np.ptp(one) == 0 for one in series):
+        return replace(mean, standard_error=math.nan)
+    return mean

@@ -14,6 +14,7 @@ from alh2.core.errors import BadInputError, InterruptedCampaignError
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from alh2.analysis.sites import Residence
     from alh2.config.model import SelectConfig, StageMachine
     from alh2.core.frames import Frame
     from alh2.production.md_analysis import MdAnalysis
@@ -212,6 +213,13 @@ def _figures(plan: MdPlan, setting: MdRunsSetting, analysis: MdAnalysis, density
             save_figure(density_figure(grid, name, words), setting.directory)
 
 
+def stay_words(stay: Residence) -> str:
+    """Residence time for people."""
+    if math.isnan(stay.mean_ps):
+        return f"no stay ended in {stay.occupied_ps:.3g} ps at sites" if stay.occupied_ps else "no stay"
+    return f"stays of {stay.mean_ps:.3g} ± {stay.error_ps:.2g} ps, {stay.n_departures} ended"
+
+
 def show(plan: MdPlan, analysis: MdAnalysis) -> None:
     """Print what each temperature says."""
     for r in analysis.temperatures:
@@ -227,7 +235,7 @@ def show(plan: MdPlan, analysis: MdAnalysis) -> None:
             mean, stay = r.sites.mean_occupancy, r.sites.residence
             typer.echo(
                 f"  open sites: {mean.mean:.3f} ± {mean.standard_error:.2g} H2 each, {r.coordination:.3f} within the "
-                f"first shell; stay {stay.mean_ps:.3g} ± {stay.error_ps:.2g} ps from {stay.n_departures} departures"
+                f"first shell; {stay_words(stay)}"
             )
         if r.diffusion is not None:
             d = r.diffusion

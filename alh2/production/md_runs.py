@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from alh2.config.model import StageMachine
-from alh2.core.errors import NeedsPersonError
+from alh2.core.errors import BadInputError, NeedsPersonError
 from alh2.core.files import atomic_write_text
 from alh2.core.frames import Frame
 from alh2.core.random_streams import seed_for
@@ -149,8 +149,24 @@ def _take(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, outcome: Task
 
 
 def _deviations(folder: Path) -> dict[int, float]:
-    path = folder / DEVIATION_FILE
-    return read_deviation(path) if path.exists() else {}
+    """Deviation per step of a segment, none where it wrote none.
+
+    DeePMD leaves the header out in a run from a restart file: it is that of the first segment.
+    """
+    path, first = folder / DEVIATION_FILE, folder.parent / "seg.000" / DEVIATION_FILE
+    if not path.exists() or not path.stat().st_size:
+        return {}
+    text = path.read_text(errors="replace")
+    if text.startswith("#"):
+        return read_deviation(path)
+    with open(first, encoding="utf-8", errors="replace") as handle:
+        header = handle.readline().lstrip("# ").split()
+    if "max_devi_f" not in header or "step" not in header:
+        raise BadInputError(str(first), expected="a header with step and max_devi_f", found=" ".join(header)[:60])
+    step, deviation = header.index("step"), header.index("max_devi_f")
+    whole = text[: text.rfind("\n") + 1]
+    rows = [line.split() for line in whole.splitlines()]
+    return {int(row[step]): float(row[deviation]) for row in rows if len(row) == len(header)}
 
 
 def guest_paths_ang(run: MdTrajectory, masses_amu: np.ndarray) -> np.ndarray:

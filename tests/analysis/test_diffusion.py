@@ -62,6 +62,8 @@ def test_molecules_in_cages_do_not_diffuse() -> None:
     cage = rng.normal(scale=0.3, size=(200, 8, 3))
     displacement, group = mean_squared_displacement([cage], dt_ps=DT_PS)
     assert displacement.linear_from_ps is None and diffusion_coefficient(displacement, group, seed=1) is None
+    short = walk(rng, frames=40, molecules=2)
+    assert mean_squared_displacement([short], dt_ps=DT_PS)[0].linear_from_ps is None, "too few paths to tell"
     flight = np.arange(200)[:, None, None] * rng.normal(size=(8, 3))[None]
     assert mean_squared_displacement([flight], dt_ps=DT_PS)[0].linear_from_ps is None
 

@@ -66,5 +66,7 @@ def test_flickering_across_one_limit_is_one_stay() -> None:
     found = site_statistics([frames, frames], [0], dt_ps=1.0)
     assert found.occupancy[0].mean == found.mean_occupancy.mean == 5 / 8
     assert found.residence.n_departures == 2 and found.residence.occupied_ps == 8.0
+    still = site_statistics([frames[1:4]], [0], dt_ps=1.0)
+    assert still.mean_occupancy.mean == 1.0 and math.isnan(still.mean_occupancy.standard_error)
     with pytest.raises(ValueError, match="enter <= leave"):
         at_sites(frames, [0], enter_ang=3.0, leave_ang=2.0)

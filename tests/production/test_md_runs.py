@@ -65,19 +65,6 @@ def test_segments_are_one_trajectory(runs: list[MdTrajectory], setting: MdRunsSe
     assert not np.allclose(runs[0].frames[5].positions_ang, runs[1].frames[5].positions_ang)
 
 
-def test_repeating_runs_nothing_and_longer_runs_go_on(runs: list[MdTrajectory], setting: MdRunsSetting, local) -> None:
-    files = sorted(setting.directory.rglob(END_FILE))
-    assert len(files) == 4
-    before = [file.stat().st_mtime_ns for file in files]
-    again = run_md_plan(replace(PLAN, n_steps=80), setting, machine=local("lmp"))
-    assert [run.steps[-1] for run in again] == [90, 90]
-    after = {file: file.stat().st_mtime_ns for file in files}
-    assert [after[f] for f in files if "seg.000" in f.parts] == [
-        t for f, t in zip(files, before, strict=True) if "seg.000" in f.parts
-    ]
-    np.testing.assert_array_equal(again[0].frames[3].positions_ang, runs[0].frames[3].positions_ang)
-
-
 def test_analysis_figures_and_density(runs: list[MdTrajectory], setting: MdRunsSetting, tmp_path: Path) -> None:
     own = replace(setting, directory=tmp_path)
     analysis = analyse(PLAN, own, runs)
@@ -162,3 +149,16 @@ def test_drift_of_the_framework_is_no_diffusion() -> None:
     run = MdTrajectory(77.0, 0, list(range(5)), frames, [math.nan] * 5)
     paths = guest_paths_ang(run, np.array([27.0, 16.0]))
     np.testing.assert_allclose(paths, np.broadcast_to([[5, 5, 5.37]], (5, 1, 3)), atol=1e-12)
+
+
+def test_repeating_runs_nothing_and_longer_runs_go_on(runs: list[MdTrajectory], setting: MdRunsSetting, local) -> None:
+    files = sorted(setting.directory.rglob(END_FILE))
+    assert len(files) == 4
+    before = [file.stat().st_mtime_ns for file in files]
+    again = run_md_plan(replace(PLAN, n_steps=80), setting, machine=local("lmp"))
+    assert [run.steps[-1] for run in again] == [90, 90]
+    after = {file: file.stat().st_mtime_ns for file in files}
+    assert [after[f] for f in files if "seg.000" in f.parts] == [
+        t for f, t in zip(files, before, strict=True) if "seg.000" in f.parts
+    ]
+    np.testing.assert_array_equal(again[0].frames[3].positions_ang, runs[0].frames[3].positions_ang)
