@@ -39,6 +39,7 @@ def sampled_frames(campaign: Campaign, hosts: Sequence[Frame]) -> list[Frame]:
     if not config.sampled_per_loading:
         return []
     if not file.exists():
+        campaign.reporter.message(f"drawing {config.sampled_per_loading} frames of each loading on pair terms")
         baseline = _pair_terms(campaign, campaign.store.load("train"))
         bond = gas_bond_length_ang(campaign) or BOND_MEAN_ANG
         frames: list[Frame] = []
