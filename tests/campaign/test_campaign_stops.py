@@ -75,7 +75,9 @@ def test_labels_that_all_fail_are_asked_about_and_tried_again(again: Any, run_ca
     assert not any(entry["final"] for entry in reasons)
     assert run_campaign(again.inputs, again.workdir).code == 0
     assert (again.workdir / "quarantine.jsonl").read_text() == ""
-    assert not list((again.workdir / "dataset").glob("*/*/set.003"))
+    sets = (again.workdir / "dataset").glob("*/*/set.*/frames.jsonl")
+    stored = [(f.parents[1], json.loads(line)["digest"]) for f in sets for line in f.read_text().splitlines()]
+    assert len(stored) > 20 and len(stored) == len(set(stored))
 
 
 def test_md_that_never_starts_is_asked_about(again: Any, run_campaign: Any) -> None:
