@@ -203,7 +203,7 @@ def _rdfs(campaign: Campaign) -> list[Rdf]:
     result = read_md(campaign.paths.production / "md")
     if result is None or not result.r_ang:
         return []
-    label = f"{result.n_h2} H2, {result.temperature_k:g} K, {result.n_frames} frames"
+    label = f"{result.n_h2} H2, {result.n_frames} frames"
     return [Rdf(result.temperature_k, label, np.array(result.r_ang), np.array(result.g), np.array(result.g_error))]
 
 
