@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from alh2.assess.samples import named_samples
 from alh2.assess.uncertainty import CommitteeCalibration, calibrate_committee, load_calibration, save_calibration
 from alh2.assess.verdict import Measured, Verdict, judge
 from alh2.campaign.context import Campaign
+from alh2.campaign.evaluating import EVALUATION_FILE, evaluation_task
 from alh2.campaign.labelling import known_labels
 from alh2.campaign.paths import RunPaths
 from alh2.config.model import CommitteeConfig
@@ -32,10 +32,8 @@ from alh2.dispatch.run import run_tasks
 from alh2.dispatch.tasks import Task
 from alh2.explore.explored_file import load_explored
 from alh2.potential.evaluate import load_evaluation
-from alh2.potential.frames_npz import save_frames
 from alh2.select.table import SELECTION_FILE, read_selection_table
 
-EVALUATE_TIMEOUT_S = 24 * 3600.0
 RESULT_FILE = "assess.json"
 
 
@@ -146,27 +144,20 @@ def _evaluation(campaign: Campaign, iteration: int, committee: CommitteeConfig) 
     target = committee.target
     valid = [f for f in campaign.store.load("valid") if f.has_target(target) and _current(f, iteration)]
     insertions = load_heldout(campaign.paths.explore(iteration))
-    work_dir = campaign.paths.assess(iteration) / f"evaluate.{target}"
-    work_dir.mkdir(parents=True, exist_ok=True)
-    save_frames(work_dir / "frames.npz", [f.frame for f in valid] + frames_of(insertions))
     committee_members = campaign.members(committee, iteration)
-    graphs = [os.path.relpath(m.graph, work_dir) for m in committee_members]
-    pairs = [os.path.relpath(m.pair_baseline, work_dir) for m in committee_members if m.pair_baseline.exists()]
-    option = f"--pair-baselines {' '.join(pairs)} " if pairs else ""
-    task = Task(
-        work_dir=work_dir,
-        command=f"{campaign.machine.gcmc.command} -m alh2.potential.evaluate --models {' '.join(graphs)} "
-        f"{option}--frames frames.npz --output evaluation.npz",
-        inputs=("frames.npz", *graphs, *pairs),
-        outputs=("evaluation.npz",),
-        timeout_s=EVALUATE_TIMEOUT_S,
+    task = evaluation_task(
+        campaign,
+        campaign.paths.assess(iteration) / f"evaluate.{target}",
+        [f.frame for f in valid] + frames_of(insertions),
+        graphs=[m.graph for m in committee_members],
+        pairs=[m.pair_baseline for m in committee_members if m.pair_baseline.exists()],
         label=f"evaluate {target} committee",
     )
     return _Evaluation(target, task, valid, insertions)
 
 
 def _errors(directory: Path, job: _Evaluation, labels: dict[str, Label]) -> tuple[FrameErrors, InsertionEnergies]:
-    evaluation = load_evaluation(job.task.work_dir / "evaluation.npz")
+    evaluation = load_evaluation(job.task.work_dir / EVALUATION_FILE)
     n_valid, n_all = len(job.valid), len(evaluation.digests)
     errors = frame_errors(job.valid, evaluation.part(0, n_valid), target=job.target)
     insertion = insertion_energies(job.insertions, labels, evaluation.part(n_valid, n_all), target=job.target)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from alh2.campaign.context import Campaign
+from alh2.campaign.evaluating import EVALUATION_FILE, evaluation_task
 from alh2.config.model import CommitteeConfig
 from alh2.core.errors import NeedsPersonError
 from alh2.core.frames import Label, LabelledFrame
 from alh2.dispatch.run import run_tasks
 from alh2.dispatch.tasks import Task
 from alh2.potential.evaluate import CommitteeEvaluation, load_evaluation
-from alh2.potential.frames_npz import save_frames
 from alh2.potential.pair_baseline import load_pair_baseline
 from alh2.train.pair_fit import corrected_baseline, drawn_frames, fitted_frames
-
-EVALUATE_TIMEOUT_S = 24 * 3600.0
 
 
 def correct_baselines(campaign: Campaign, iteration: int, usable: list[LabelledFrame]) -> None:
@@ -40,7 +35,7 @@ def correct_baselines(campaign: Campaign, iteration: int, usable: list[LabelledF
     for committee, task, outcome in zip(committees, tasks, outcomes, strict=True):
         if outcome.status != "done":
             raise NeedsPersonError(f"{task.work_dir}: the new models could not be evaluated: {outcome.message}")
-        evaluation = load_evaluation(task.work_dir / "evaluation.npz")
+        evaluation = load_evaluation(task.work_dir / EVALUATION_FILE)
         for member in campaign.members(committee, iteration):
             drawn = drawn_frames(len(frames), member, iteration=iteration, root_seed=campaign.param.seed)
             corrected_baseline(
@@ -51,26 +46,15 @@ def correct_baselines(campaign: Campaign, iteration: int, usable: list[LabelledF
 
 
 def _evaluation(campaign: Campaign, iteration: int, committee: CommitteeConfig, frames: list[LabelledFrame]) -> Task:
-    work_dir = evaluation_dir(campaign.paths.train(iteration), committee)
-    work_dir.mkdir(parents=True, exist_ok=True)
-    save_frames(work_dir / "frames.npz", [f.frame for f in frames])
     members = campaign.members(committee, iteration)
-    graphs = [os.path.relpath(m.graph, work_dir) for m in members]
-    pairs = [os.path.relpath(m.pair_start, work_dir) for m in members]
-    return Task(
-        work_dir=work_dir,
-        command=f"{campaign.machine.gcmc.command} -m alh2.potential.evaluate --models {' '.join(graphs)} "
-        f"--pair-baselines {' '.join(pairs)} --frames frames.npz --output evaluation.npz",
-        inputs=("frames.npz", *graphs, *pairs),
-        outputs=("evaluation.npz",),
-        timeout_s=EVALUATE_TIMEOUT_S,
+    return evaluation_task(
+        campaign,
+        campaign.paths.train(iteration) / f"evaluate.{committee.target}",
+        [f.frame for f in frames],
+        graphs=[m.graph for m in members],
+        pairs=[m.pair_start for m in members],
         label=f"evaluate {committee.target} committee on what it learned",
     )
-
-
-def evaluation_dir(train_dir: Path, committee: CommitteeConfig) -> Path:
-    """Where a committee is evaluated on its training frames."""
-    return train_dir / f"evaluate.{committee.target}"
 
 
 def _label(evaluation: CommitteeEvaluation, member: int, frame: int) -> Label:

@@ -1,7 +1,7 @@
 """First frames drawn by Monte Carlo on the pair terms that the very first labels give, before any network is trained.
 
 Placed at random, molecules are rarely where Monte Carlo will take them. Pair terms alone, fitted to those random frames
-in seconds, bind them in about the right places; labelled frames from there are worth an iteration of the loop.
+in seconds, bind them in about the right places.
 """
 
 from __future__ import annotations

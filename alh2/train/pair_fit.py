@@ -3,9 +3,9 @@
 P-splines (Eilers and Marx, *Statist. Sci.* 1996, 11, 89): closely spaced knots, and a penalty on second differences of
 neighbouring coefficients that decides where the data say nothing, by going on in a straight line.
 
-Networks trained by a noisy gradient leave energies of their own training frames wrong by several meV a molecule, much
-of it alike in all frames of a kind. What they leave is fitted by the same terms once more (boosting; Friedman, *Ann.
-Statist.* 2001, 29, 1189), now with an eye on the energies: a sum that the Monte Carlo exponentiates.
+Networks trained by a noisy gradient leave energies of their own training frames wrong, in part alike in all frames.
+What they leave is fitted by the same terms once more (boosting; Friedman, *Ann. Statist.* 2001, 29, 1189), now with an
+eye on the energies: a sum that the Monte Carlo exponentiates.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The two hosts of the twin experiment, and the campaigns on them as param files.
 
 `small`: the formate-capped Al3O node, periodic in a tight box. `crystal`: Al-soc-MOF, 432 atoms. The reference
-potential is set so that an open Al site binds H2 at 2.7 Å; on the crystal about 24 H2 are adsorbed at 77 K and 0.15 bar
+potential is set so that an open Al site binds H2 at 2.7 Å; on the crystal about 27 H2 are adsorbed at 77 K and 0.15 bar
 at a mean energy near -9 kJ/mol (weaker wells put the strongest site into pockets of the linkers, 3.5 Å from Al).
 """
 
