@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from alh2.campaign.curriculum import seeded_start
 from alh2.config.model import GcmcJob
 from alh2.core.atoms import from_atoms, to_atoms
 from alh2.core.explored import ExploredFrame
+from alh2.core.files import link_file
 from alh2.core.frames import Frame, Provenance
 from alh2.core.gas import BOND_DECIMALS
 from alh2.core.random_streams import seed_for, stream
@@ -61,11 +61,7 @@ def link_models(campaign: Campaign, iteration: int, directory: Path) -> GcmcMode
     }
     graphs.update(under)
     for name, target in graphs.items():
-        link = directory / name
-        temporary = directory / f".{name}.tmp"
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(os.path.relpath(target, directory))
-        os.replace(temporary, link)
+        link_file(target, directory / name)
     interaction = campaign.param.committee("interaction")
     return GcmcModels(
         engine=directory / f"engine.{engine.target}.dp",

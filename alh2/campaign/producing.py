@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from pathlib import Path
 
 from alh2.analysis.void import VoidFraction
+from alh2.assess.errors import load_errors
 from alh2.campaign.context import Campaign
 from alh2.campaign.exploring import gas_bond_length_ang, link_models, md_setting
 from alh2.config.rules import max_explored_loading
 from alh2.core.atoms import from_atoms, to_atoms
 from alh2.core.errors import BadInputError
+from alh2.core.files import link_file
 from alh2.core.frames import Frame, Provenance
 from alh2.core.random_streams import seed_for, stream
+from alh2.production.committee_interval import systematic_error_ev
 from alh2.production.isotherm import run_isotherm
-from alh2.production.isotherm_plan import IsothermPlan, IsothermSetting
+from alh2.production.isotherm_plan import CommitteeMember, IsothermPlan, IsothermSetting
 from alh2.production.isotherm_result import Isotherm, point_words
 from alh2.production.md import run_md
 from alh2.structure.loading import load_h2
@@ -50,6 +54,7 @@ def produce(campaign: Campaign, iteration: int) -> None:
         relative_error=config.relative_error,
         max_moves=config.max_moves,
         biased=config.biased_insertion,
+        committee_by=config.committee,
     )
     produce_isotherm(campaign, iteration, plan)
 
@@ -60,12 +65,11 @@ def produce_isotherm(
     """The isotherm `plan` with the models of `iteration`, in ``production/isotherm``; repeatable."""
     directory = campaign.paths.production / "isotherm"
     directory.mkdir(parents=True, exist_ok=True)
-    models = link_models(campaign, iteration, directory)
     isotherm = run_isotherm(
         plan,
         IsothermSetting(
             directory=directory,
-            models=replace(models, force=(), insertion=()),
+            committee=link_committee(campaign, iteration, directory),
             starts=tuple(on_last_host(campaign, n) for n in plan.n_initial),
             min_distance_ang=campaign.param.select.min_distance_ang,
             max_loading=max_explored_loading(campaign.param),
@@ -73,6 +77,7 @@ def produce_isotherm(
             root_seed=campaign.param.seed,
             command=campaign.machine.gcmc.command,
             void=void,
+            insertion_error_ev=insertion_error_ev(campaign, iteration),
         ),
         machine=campaign.machine.gcmc,
         on_progress=campaign.on_progress,
@@ -81,6 +86,30 @@ def produce_isotherm(
     for point in isotherm.points:
         campaign.reporter.message(point_words(point))
     return isotherm
+
+
+def link_committee(campaign: Campaign, iteration: int, directory: Path) -> tuple[CommitteeMember, ...]:
+    """The models of `iteration` that predict adsorption, linked into `directory`."""
+    found = []
+    for member in campaign.members(campaign.engine_committee, iteration):
+        source = member.engine if member.engine.exists() else member.frozen
+        engine = directory / f"engine.{member.target}.{member.index:03d}{source.suffix}"
+        under = None
+        link_file(source, engine)
+        if member.pair_baseline.exists():
+            under = directory / f"pair_baseline.{member.index:03d}.json"
+            link_file(member.pair_baseline, under)
+        found.append(CommitteeMember(engine, under))
+    return tuple(found)
+
+
+def insertion_error_ev(campaign: Campaign, iteration: int) -> float:
+    """Standard error (eV) of the mean insertion energy on the held-out labels of `iteration`, NaN where none are."""
+    path = campaign.paths.assess(iteration) / f"errors.{campaign.engine_committee.target}.npz"
+    if not path.exists():
+        return math.nan
+    error = systematic_error_ev(load_errors(path)[1].errors_ev)
+    return error if math.isfinite(error) else math.nan
 
 
 def last_trained(campaign: Campaign, iteration: int) -> int:

@@ -15,12 +15,12 @@ produce_app = typer.Typer(
 Campaign = Annotated[
     Path | None, typer.Argument(help="Campaign directory, whose last models, host and machine are used.")
 ]
-Model = Annotated[Path | None, typer.Option(help="Without a campaign: DeePMD model.")]
 Structure = Annotated[Path | None, typer.Option(help="Without a campaign: host, in any format ASE reads.")]
 Machine = Annotated[Path | None, typer.Option(help="Without a campaign: machine file.")]
 Output = Annotated[Path | None, typer.Option(help="Without a campaign: folder of the results.")]
 PairFile = Annotated[
-    Path | None, typer.Option(help="Pair baseline under the model (default: pair_baseline.json in its folder).")
+    list[Path] | None,
+    typer.Option(help="Pair baseline under each model, as many (default: pair_baseline.json in its folder)."),
 ]
 Temperatures = Annotated[list[float] | None, typer.Option("--temperature", help="K; repeated for several.")]
 Pressures = Annotated[list[float] | None, typer.Option("--pressure", help="bar; repeated for several.")]
@@ -33,16 +33,30 @@ RelativeError = Annotated[
 ]
 Void = Annotated[str | None, typer.Option(help="Void fraction for the excess: helium or geometric.")]
 
+CommitteeHow = Annotated[
+    str | None,
+    typer.Option(
+        help="Other models of the committee: reweight (run where weights fail), run, or none "
+        "(default: the campaign's; reweight)."
+    ),
+]
+Compare = Annotated[
+    list[Path] | None, typer.Option(help="Measured isotherm: NIST-ISODB .json, .aif or .csv; repeated for several.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add ``produce`` to `app`."""
+    from alh2.cli import produce_all
+
+    produce_all.register(produce_app)
     app.add_typer(produce_app, name="produce")
 
 
 @produce_app.command("isotherm")
 def isotherm(
     campaign: Campaign = None,
-    model: Model = None,
+    model: Annotated[list[Path] | None, typer.Option(help="Without a campaign: model; repeated: a committee.")] = None,
     structure: Structure = None,
     machine: Machine = None,
     output: Output = None,
@@ -58,12 +72,11 @@ def isotherm(
     max_loading: Annotated[int | None, typer.Option(help="Insertions beyond are refused (--model).")] = None,
     bond_length: Annotated[float | None, typer.Option(help="H2 bond, Å (--model; default: the model's own).")] = None,
     min_distance: Annotated[float, typer.Option(help="Closest approach of H2 to other atoms, Å (--model).")] = 1.4,
+    committee: CommitteeHow = None,
     void: Void = None,
     probe_radius: Annotated[float, typer.Option(help="Radius of the probe of --void geometric, Å.")] = 0.0,
     widom: Annotated[int, typer.Option(help="Widom insertions for the Henry constant; 0: none.")] = 20_000,
-    compare: Annotated[
-        list[Path] | None, typer.Option(help="Measured isotherm: NIST-ISODB .json, .aif or .csv; repeated for several.")
-    ] = None,
+    compare: Compare = None,
     density: Annotated[bool, typer.Option(help="Also cube files and maps of the density at every point.")] = False,
     unit: Annotated[str, typer.Option(help="Loading in the figure: molecules/cell, mol/kg, wt%, cm3(STP)/g.")] = "wt%",
     weight_of: Annotated[
@@ -71,13 +84,13 @@ def isotherm(
     ] = "host",
     seed: Annotated[int, typer.Option(help="Same seed, same result (--model).")] = 1,
 ) -> int:
-    """Adsorption isotherm: absolute and excess, isosteric heats, Henry constants; files for other programs.
+    """Adsorption isotherm with the committee's interval: absolute and excess, heats, Henry constants, exports.
 
     Exit codes: 0 done, 1 a person must decide, 2 bad input, 3 interrupted and resumable.
     """
     from alh2.cli.produce_isotherm import Asked, Comparison, Source, VoidOptions, run_command
 
-    source = Source(campaign, model, structure, machine, output, pair_baseline)
+    source = Source(campaign, tuple(model or ()), structure, machine, output, tuple(pair_baseline or ()))
     asked = Asked(
         tuple(temperature or ()),
         tuple(pressure or ()),
@@ -92,6 +105,7 @@ def isotherm(
         min_distance,
         widom,
         seed,
+        committee,
     )
     shown = Comparison(tuple(compare or ()), unit, weight_of, density)
     run_command(source, asked, VoidOptions(void, probe_radius), shown)
@@ -118,6 +132,10 @@ def md(
         float | None, typer.Option(help="Force deviation a frame must stay below, eV/Å (default: the campaign's).")
     ] = None,
     on_untrusted: Annotated[str, typer.Option(help="What then: flag, cut or stop.")] = "flag",
+    committee: Annotated[
+        str, typer.Option(help="run: replicas take turns through the models; none: all are moved by the first.")
+    ] = "run",
+    probe: Annotated[bool, typer.Option(help="Measure first which MPI ranks and threads are the fastest.")] = True,
     density: Annotated[bool, typer.Option(help="Also cube files and maps of the density.")] = False,
     seed: Annotated[int, typer.Option(help="Same seed, same velocities (--model).")] = 1,
 ) -> int:
@@ -133,6 +151,8 @@ def md(
         raise BadInputError("--ensemble", expected="nvt or nve", found=ensemble)
     if on_untrusted not in ("flag", "cut", "stop"):
         raise BadInputError("--on-untrusted", expected="flag, cut or stop", found=on_untrusted)
+    if committee not in ("run", "none"):
+        raise BadInputError("--committee", expected="run or none", found=committee)
     plan = MdPlan(
         temperatures_k=tuple(sorted(temperature or ())),
         n_replicas=replicas,
@@ -144,6 +164,8 @@ def md(
         ensemble="nve" if ensemble == "nve" else "nvt",
         trusted_ev_ang=trusted,
         on_untrusted=cast("Policy", on_untrusted),
+        committee=committee == "run",
+        probe=probe,
     )
     source = MdSource(campaign, tuple(model or ()), structure, machine, output, loading, seed)
     run_command(source, plan, density=density)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import typer
 
@@ -13,13 +13,15 @@ from alh2.core.errors import BadInputError, InterruptedCampaignError
 
 if TYPE_CHECKING:
     from alh2.analysis.void import VoidFraction
+    from alh2.config.model import CommitteeBy
     from alh2.core.frames import Frame
-    from alh2.production.isotherm_plan import IsothermPlan, IsothermSetting
+    from alh2.production.isotherm_plan import CommitteeMember, IsothermPlan, IsothermSetting
     from alh2.production.isotherm_result import Isotherm
     from alh2.production.measured import MeasuredIsotherm
 
 VOID_POINTS = 100_000
 VOIDS = ("helium", "geometric")
+COMMITTEES = ("reweight", "run", "none")
 DIGITS = 4
 """Significant digits of the pressures of a range."""
 STOPPED = "interrupted: jobs already started go on by themselves; the same command resumes"
@@ -30,11 +32,11 @@ class Source:
     """Where models and host come from: a campaign directory, or files."""
 
     campaign: Path | None
-    model: Path | None
+    models: tuple[Path, ...]
     structure: Path | None
     machine: Path | None
     output: Path | None
-    pair_baseline: Path | None
+    pair_baselines: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Asked:
     min_distance_ang: float
     widom_insertions: int
     seed: int
+    committee: str | None
 
 
 @dataclass(frozen=True)
@@ -157,9 +160,9 @@ def _of_campaign(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isoth
     from alh2.campaign.state import load_state
 
     assert source.campaign is not None
-    extra = {"--model": source.model, "--structure": source.structure, "--machine": source.machine}
-    extra |= {"--output": source.output, "--pair-baseline": source.pair_baseline}
-    given = [name for name, value in extra.items() if value is not None]
+    extra = {"--model": source.models, "--structure": source.structure, "--machine": source.machine}
+    extra |= {"--output": source.output, "--pair-baseline": source.pair_baselines}
+    given = [name for name, value in extra.items() if value]
     if given:
         raise BadInputError(
             "alh2 produce isotherm", expected="a campaign or files of its own", found=f"a campaign and {given[0]}"
@@ -176,6 +179,7 @@ def _of_campaign(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isoth
         n_initial=made.n_initial if made else (0,),
         n_moves=made.n_moves if made else None,
         n_equilibration=made.n_equilibration if made and asked.n_moves is None else None,
+        committee_by=made.committee if made else "reweight",
     )
     try:
         with campaign.lock:
@@ -193,9 +197,9 @@ def _of_files(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isotherm
     from alh2.config.load import load_machine
     from alh2.production.isotherm import run_isotherm
 
-    needed = {"--model": source.model, "--structure": source.structure}
+    needed = {"--model": source.models, "--structure": source.structure}
     needed |= {"--machine": source.machine, "--output": source.output}
-    missing = [name for name, value in needed.items() if value is None]
+    missing = [name for name, value in needed.items() if not value]
     if missing:
         raise BadInputError(
             "alh2 produce isotherm", expected="a campaign directory, or --model, --structure, --machine and --output",
@@ -203,7 +207,10 @@ def _of_files(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isotherm
         )  # fmt: skip
     assert source.machine is not None and source.output is not None
     machine = load_machine(source.machine).gcmc
-    plan = _plan(asked, temperatures_k=(), pressures_bar=(), n_initial=(0,), n_moves=None, n_equilibration=None)
+    plan = _plan(
+        asked, temperatures_k=(), pressures_bar=(), n_initial=(0,), n_moves=None, n_equilibration=None,
+        committee_by="reweight",
+    )  # fmt: skip
     setting = _setting(source, asked, void, plan, command=machine.command)
     reporter = Reporter()
     try:
@@ -224,8 +231,12 @@ def _plan(
     n_initial: tuple[int, ...],
     n_moves: int | None,
     n_equilibration: int | None,
+    committee_by: CommitteeBy,
 ) -> IsothermPlan:
     from alh2.production.isotherm_plan import IsothermPlan
+
+    if asked.committee is not None and asked.committee not in COMMITTEES:
+        raise BadInputError("--committee", expected=", ".join(COMMITTEES), found=asked.committee)
 
     moves = asked.n_moves or n_moves
     pressures = pressure_list(asked) or pressures_bar
@@ -244,24 +255,23 @@ def _plan(
         relative_error=asked.relative_error,
         max_moves=asked.max_moves,
         widom_insertions=asked.widom_insertions,
+        committee_by=committee_by if asked.committee is None else cast("CommitteeBy", asked.committee),
     )
 
 
 def _setting(source: Source, asked: Asked, void: VoidOptions, plan: IsothermPlan, *, command: str) -> IsothermSetting:
     """Host, models and start frames from files, the models linked into the output folder as tasks need them."""
     from alh2.core.atoms import from_atoms
-    from alh2.core.files import link_file
     from alh2.core.frames import Provenance
     from alh2.core.random_streams import stream
-    from alh2.explore.gcmc import GcmcModels
     from alh2.potential.deeppot import check_model_file
-    from alh2.potential.pair_baseline import baseline_beside
     from alh2.production.isotherm_plan import IsothermSetting
     from alh2.structure.hosts import read_host
     from alh2.structure.loading import load_h2
 
-    assert source.model is not None and source.structure is not None and source.output is not None
-    check_model_file(source.model)
+    assert source.structure is not None and source.output is not None
+    for model in source.models:
+        check_model_file(model)
     host = read_host(source.structure)
     provenance = Provenance("bootstrap", detail=str(source.structure))
     starts = []
@@ -274,16 +284,9 @@ def _setting(source: Source, asked: Asked, void: VoidOptions, plan: IsothermPlan
     if output.exists() and not output.is_dir():
         raise BadInputError(str(source.output), expected="a folder for the results", found="a file")
     output.mkdir(parents=True, exist_ok=True)
-    under = source.pair_baseline or baseline_beside(source.model)
-    engine = output / f"engine{source.model.suffix}"
-    link_file(source.model.resolve(), engine)
-    baselines: tuple[Path, ...] = ()
-    if under is not None:
-        link_file(under.resolve(), output / "pair_baseline.json")
-        baselines = (output / "pair_baseline.json",)
     return IsothermSetting(
         directory=output,
-        models=GcmcModels(engine, (), (), baselines),
+        committee=_linked(source, output),
         starts=tuple(starts),
         min_distance_ang=asked.min_distance_ang,
         max_loading=asked.max_loading,
@@ -292,6 +295,31 @@ def _setting(source: Source, asked: Asked, void: VoidOptions, plan: IsothermPlan
         command=command,
         void=fraction,
     )
+
+
+def _linked(source: Source, output: Path) -> tuple[CommitteeMember, ...]:
+    """The models, linked into the output folder as tasks need them; raises BadInputError for unmatched baselines."""
+    from alh2.core.files import link_file
+    from alh2.potential.pair_baseline import baseline_beside
+    from alh2.production.isotherm_plan import CommitteeMember
+
+    given = source.pair_baselines
+    if given and len(given) != len(source.models):
+        expected = f"as many as --model ({len(source.models)}), or none"
+        raise BadInputError("--pair-baseline", expected=expected, found=str(len(given)))
+    under: tuple[Path | None, ...] = given or tuple(baseline_beside(model) for model in source.models)
+    if len({baseline is None for baseline in under}) > 1:
+        raise BadInputError("pair baselines", expected="one beside each model, or none", found="some of them")
+    found = []
+    for index, (model, baseline) in enumerate(zip(source.models, under, strict=True)):
+        engine = output / f"engine.{index:03d}{model.suffix}"
+        link_file(model.resolve(), engine)
+        link = None
+        if baseline is not None:
+            link = output / f"pair_baseline.{index:03d}.json"
+            link_file(baseline.resolve(), link)
+        found.append(CommitteeMember(engine, link))
+    return tuple(found)
 
 
 def _void(options: VoidOptions, host: Frame, seed: int) -> VoidFraction | None:
@@ -310,13 +338,15 @@ def _void(options: VoidOptions, host: Frame, seed: int) -> VoidFraction | None:
 
 def show(isotherm: Isotherm) -> None:
     """Print host, void fraction, points, heats and Henry constants."""
+    from alh2.production.isotherm_result import interval_words
+
     host = isotherm.host
     typer.echo(f"host {host.host_id}: {host.formula}, {host.mass_amu:.2f} amu and {host.volume_ang3:.1f} Å³ per cell")
     typer.echo(host.potential)
     if isotherm.void is not None:
         v = isotherm.void
         typer.echo(f"void fraction {v.fraction:.4f} ± {v.error:.4f} ({v.method}: {v.words})")
-    typer.echo("    T/K      p/bar  H2/cell (absolute)     excess     wt%   mol/kg   q_st/(kJ/mol)")
+    typer.echo("    T/K      p/bar  H2/cell (absolute)  95 % interval     excess     wt%   mol/kg   q_st/(kJ/mol)")
     for p in isotherm.points:
         loading = f"{p.n_absolute:9.4g} ± {p.n_absolute_error:<8.2g}"
         wt, mol = isotherm.loading(p.n_absolute, "wt%"), isotherm.loading(p.n_absolute, "mol/kg")
@@ -325,8 +355,11 @@ def show(isotherm: Isotherm) -> None:
         heat = "unknown" if math.isnan(p.heat_kj_per_mol) else f"{p.heat_kj_per_mol:.2f} {known}"
         notes = "  chains disagree" * p.hysteresis + "  not as exact as asked" * (not p.reached)
         above = "" if math.isnan(p.n_excess) else f"{p.n_excess:.4g}"
-        row = f"{p.temperature_k:7g} {p.pressure_bar:10g}  {loading} {above:>10} {wt:7.3f} {mol:8.3f}   {heat}{notes}"
+        interval = f"± {p.half_width_95:.2g}" if math.isfinite(p.half_width_95) else "unknown"
+        row = f"{p.temperature_k:7g} {p.pressure_bar:10g}  {loading} {interval:>13} {above:>10} {wt:7.3f} {mol:8.3f}   "
+        row += f"{heat}{notes}"
         typer.echo(row)
+    typer.echo(interval_words(isotherm))
     for h in isotherm.henry:
         typer.echo(
             f"{h.temperature_k:g} K: Henry constant {h.per_cell_bar:.4g} ± {h.per_cell_bar_error:.2g} H2/cell/bar "

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from alh2.analysis.sites import Residence
-    from alh2.config.model import SelectConfig, StageMachine
+    from alh2.config.model import MachineConfig, SelectConfig, StageMachine
     from alh2.core.frames import Frame
     from alh2.production.md_analysis import MdAnalysis
     from alh2.production.md_plan import MdPlan, MdRunsSetting
@@ -90,6 +90,7 @@ def _of_campaign(source: MdSource, plan: MdPlan, density: bool) -> Path:
                 type_map=campaign.param.type_map,
                 masses_amu=campaign.param.explore.mass_amu,
                 command=campaign.machine.model_devi.command,
+                python=campaign.machine.gcmc.command,
             )
             _run(plan, setting, campaign.machine.model_devi, density)
     finally:
@@ -98,8 +99,6 @@ def _of_campaign(source: MdSource, plan: MdPlan, density: bool) -> Path:
 
 
 def _of_files(source: MdSource, plan: MdPlan, density: bool) -> Path:
-    from dataclasses import replace
-
     from alh2.campaign.lock import DriverLock
     from alh2.config.load import load_machine
     from alh2.core.atoms import from_atoms
@@ -122,7 +121,8 @@ def _of_files(source: MdSource, plan: MdPlan, density: bool) -> Path:
     for model in source.models:
         check_model_file(model)
     host = read_host(source.structure)
-    machine = load_machine(source.machine).model_devi
+    machines = load_machine(source.machine)
+    machine = machines.model_devi
     rng = stream(source.seed, "production-start", source.loading or 0)
     loaded = load_h2(host, source.loading or 0, rng=rng, min_distance_ang=2.2, prefer_open_sites=True)
     provenance = Provenance("bootstrap", detail=str(source.structure))
@@ -134,10 +134,20 @@ def _of_files(source: MdSource, plan: MdPlan, density: bool) -> Path:
     graphs = tuple(output / f"graph.{k:03d}{model.suffix}" for k, model in enumerate(source.models))
     for graph, model in zip(graphs, source.models, strict=True):
         link_file(model.resolve(), graph)
-    setting = replace(_setting(output, graphs, start, source.seed, _sound()), command=machine.command)
+    setting = sound_setting(output, graphs, start, machines, seed=source.seed)
     with DriverLock(output / "driver.lock"):
         _run(plan, setting, machine, density)
     return output
+
+
+def sound_setting(
+    directory: Path, graphs: tuple[Path, ...], start: Frame, machines: MachineConfig, *, seed: int = 1
+) -> MdRunsSetting:
+    """Setting of runs without a campaign."""
+    from dataclasses import replace
+
+    made = _setting(directory, graphs, start, seed, _sound())
+    return replace(made, command=machines.model_devi.command, python=machines.gcmc.command)
 
 
 def _sound() -> SelectConfig:
@@ -167,6 +177,7 @@ def _setting(directory: Path, graphs: tuple[Path, ...], start: Frame, seed: int,
         start=start,
         root_seed=seed,
         command="lmp",
+        python="python",
         sanity=select,
         bonds=_bonds(to_atoms(start.bare_host())),
     )
@@ -241,6 +252,12 @@ def show(plan: MdPlan, analysis: MdAnalysis) -> None:
             d = r.diffusion
             interval = f"95 % between {d.low:.3g} and {d.high:.3g}"
             typer.echo(f"  D_s {d.mean:.3g} m²/s, {interval}, linear from {d.linear_from_ps:g} ps")
+            if r.diffusion_interval is not None:
+                i = r.diffusion_interval
+                typer.echo(
+                    f"  D_s over the models {i.mean:.3g} ± {i.half_width_95:.2g} m²/s (95 %, with their spread "
+                    f"{i.committee:.2g})"
+                )
         elif r.n_h2:
             typer.echo("  no D_s: the runs have no diffusive regime")
     if analysis.arrhenius is not None:

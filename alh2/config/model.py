@@ -268,11 +268,15 @@ class ConvergeConfig:
         return any(limit is not None for limit in limits)
 
 
+CommitteeBy = Literal["reweight", "run", "none"]
+
+
 @dataclass(frozen=True)
 class ProductionConfig:
     """``alh2.production``: what is predicted after convergence.
 
     relative_error : of the isotherm; chains go on until it is reached or they have `max_moves`; None: they do not
+    committee : how the other models are asked for its interval: "reweight", "run" or "none"
     """
 
     md_temperature_k: float
@@ -288,6 +292,7 @@ class ProductionConfig:
     biased_insertion: bool = True
     relative_error: float | None = None
     max_moves: int | None = None
+    committee: CommitteeBy = "reweight"
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,12 @@ def averages(n_adsorbed: np.ndarray, adsorption_energy_ev: np.ndarray, *, temper
     )
 
 
-def isosteric_heat(runs: Sequence[tuple[np.ndarray, np.ndarray]], *, temperature_k: float) -> Estimate:
+def isosteric_heat(
+    runs: Sequence[tuple[np.ndarray, np.ndarray]],
+    *,
+    temperature_k: float,
+    weights: Sequence[np.ndarray] | None = None,
+) -> Estimate:
     """q_st in kJ/mol from the fluctuations of N and U in one or several runs at one temperature and fugacity,
 
         q_st = RT - (<UN> - <U><N>)/(<N²> - <N>²)
@@ -82,14 +87,17 @@ def isosteric_heat(runs: Sequence[tuple[np.ndarray, np.ndarray]], *, temperature
     molar volume of the adsorbed phase neglected; U without the gas energy of the molecules). Positive where adsorption
     is exothermic. The error is the jackknife over blocks of at least `BLOCK_LENGTH` inefficiencies, NaN for fewer than
     `LEAST_BLOCKS` of them; NaN altogether where N never changes.
+
+    weights : of the samples of each run, where they stand for another ensemble; None: all alike
     """
+    weights = [np.ones(n.size) for n, _ in runs] if weights is None else weights
     rt = EV_IN_KJ_PER_MOL / beta_per_ev(temperature_k)
     inefficiency = max(max(statistical_inefficiency(n), statistical_inefficiency(u)) for n, u in runs)
     shortest = min(n.size for n, _ in runs)
     per_run = max(1, min(MOST_BLOCKS, int(shortest / (BLOCK_LENGTH * inefficiency))))
-    sums = np.concatenate([_block_sums(n, u, per_run) for n, u in runs])
+    sums = np.concatenate([_block_sums(n, u, w, per_run) for (n, u), w in zip(runs, weights, strict=True)])
     total = sums.sum(axis=0)
-    n_samples = int(total[0])
+    n_samples = sum(n.size for n, _ in runs)
     slope = _slope(total)
     if math.isnan(slope):
         return Estimate(math.nan, math.nan, float(len(sums)), n_samples)
@@ -100,9 +108,9 @@ def isosteric_heat(runs: Sequence[tuple[np.ndarray, np.ndarray]], *, temperature
     return Estimate(rt - slope * EV_IN_KJ_PER_MOL, error, float(len(sums)), n_samples)
 
 
-def _block_sums(n: np.ndarray, u: np.ndarray, n_blocks: int) -> np.ndarray:
-    """(n_blocks, 5) sums of 1, N, U, N² and UN over contiguous blocks of all samples."""
-    moments = np.stack([np.ones_like(n, dtype=np.float64), n, u, n * n, u * n], axis=1)
+def _block_sums(n: np.ndarray, u: np.ndarray, weights: np.ndarray, n_blocks: int) -> np.ndarray:
+    """(n_blocks, 5) weighted sums of 1, N, U, N² and UN over contiguous blocks of all samples."""
+    moments = weights[:, None] * np.stack([np.ones_like(n, dtype=np.float64), n, u, n * n, u * n], axis=1)
     return np.array([part.sum(axis=0) for part in np.array_split(moments, n_blocks)])
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.stats import t as student_t
@@ -92,12 +92,15 @@ def systematic_error_ev(errors_ev: np.ndarray) -> float:
 class Reweighted:
     """An average under another member.
 
-    estimate : mean and standard error (delta method, on independent samples); effective : fraction of the independent
-    samples that carry the weight; trusted : whether that is at least `LEAST_EFFECTIVE_FRACTION`
+    weights : (n,) of the samples, sum 1
+    estimate : mean and standard error (delta method, on independent samples)
+    effective : fraction of the independent samples that carry the weight; trusted : whether that is at least
+        `LEAST_EFFECTIVE_FRACTION`
     """
 
     estimate: Estimate
     effective: float
+    weights: np.ndarray = field(repr=False, compare=False)
 
     @property
     def trusted(self) -> bool:
@@ -119,4 +122,4 @@ def reweighted(values: np.ndarray, change_ev: np.ndarray, *, temperature_k: floa
     inefficiency = max(statistical_inefficiency(values), statistical_inefficiency(terms))
     n_independent = values.size / inefficiency
     error = float(np.sqrt(np.mean(terms**2) / n_independent))
-    return Reweighted(Estimate(mean, error, n_independent * effective, values.size), effective)
+    return Reweighted(Estimate(mean, error, n_independent * effective, values.size), effective, weights)

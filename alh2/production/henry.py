@@ -1,4 +1,4 @@
-"""Henry constant and heat at infinite dilution: one task of Widom insertions per temperature."""
+"""Henry constant and heat at infinite dilution: Widom insertions, a task per temperature and model of the committee."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from alh2.core.errors import BadInputError, NeedsPersonError
 from alh2.core.files import atomic_write_json, from_fields, read_json, read_json_as
 from alh2.core.frames import Frame
 from alh2.core.random_streams import seed_for
+from alh2.core.statistics import Estimate
+from alh2.core.units import beta_per_ev
 from alh2.dispatch.run import Progress, run_tasks
 from alh2.dispatch.tasks import Task
 from alh2.explore.gcmc import GCMC_TIMEOUT_S
 from alh2.potential.frames_npz import load_frames, save_frames
-from alh2.production.isotherm_plan import IsothermPlan, IsothermSetting
+from alh2.production.committee_interval import committee_interval
+from alh2.production.isotherm_plan import IsothermPlan, IsothermSetting, member_folder
 from alh2.production.isotherm_result import HenryPoint
 
 JOB_FILE, START_FILE, RESULT_FILE = "job.json", "start.npz", "widom.json"
@@ -61,12 +64,16 @@ def run_henry(
 ) -> tuple[HenryPoint, ...]:
     """Henry constant at every temperature of `plan`, finished tasks reused; NeedsPersonError where one failed."""
     host = setting.starts[0].bare_host()
-    tasks = [_prepare(plan, setting, host, temperature_k) for temperature_k in plan.temperatures_k]
+    asked = len(setting.committee) if plan.committee_by != "none" else 1
+    tasks = [_prepare(plan, setting, host, t, member) for t in plan.temperatures_k for member in range(asked)]
     outcomes = run_tasks(tasks, machine=machine, base_dir=setting.directory, name="henry", on_progress=on_progress)
     failed = [f"{o.task.work_dir}: {o.message}" for o in outcomes if o.status != "done"]
     if failed:
         raise NeedsPersonError(f"{len(failed)} of {len(tasks)} runs of Widom insertions failed, first {failed[0]}")
-    return tuple(_point(t, task.work_dir) for t, task in zip(plan.temperatures_k, tasks, strict=True))
+    folders = [task.work_dir for task in tasks]
+    each = [folders[k * asked : (k + 1) * asked] for k in range(len(plan.temperatures_k))]
+    error_ev = setting.insertion_error_ev
+    return tuple(_point(t, found, error_ev) for t, found in zip(plan.temperatures_k, each, strict=True))
 
 
 def read_widom_job(directory: Path) -> tuple[WidomSpec, Frame]:
@@ -78,35 +85,45 @@ def read_widom_job(directory: Path) -> tuple[WidomSpec, Frame]:
     return spec, frames[0]
 
 
-def _prepare(plan: IsothermPlan, setting: IsothermSetting, host: Frame, temperature_k: float) -> Task:
-    folder = setting.directory / f"widom.{temperature_k:g}K"
+def _prepare(plan: IsothermPlan, setting: IsothermSetting, host: Frame, temperature_k: float, member: int) -> Task:
+    folder = setting.directory / f"{member_folder(member)}widom.{temperature_k:g}K"
     folder.mkdir(parents=True, exist_ok=True)
-    models = setting.models
-    under = models.pair_baselines[:1]
+    model = setting.committee[member]
+    under = [] if model.pair_baseline is None else [model.pair_baseline]
     spec = WidomSpec(
         temperature_k=temperature_k,
         n_insertions=plan.widom_insertions,
         min_distance_ang=setting.min_distance_ang,
         bond_length_ang=setting.bond_length_ang,
         seed=seed_for(setting.root_seed, "widom", f"{temperature_k:g}"),
-        engine_model=os.path.relpath(models.engine, folder),
+        engine_model=os.path.relpath(model.engine, folder),
         pair_baseline=os.path.relpath(under[0], folder) if under else "",
     )
     atomic_write_json(folder / JOB_FILE, asdict(spec))
     save_frames(folder / START_FILE, [host])
-    files = [os.path.relpath(path, setting.directory) for path in (models.engine, *under)]
+    files = [os.path.relpath(path, setting.directory) for path in (model.engine, *under)]
     return Task(
         work_dir=folder,
         command=f"{setting.command} -m {WORKER_MODULE}",
         inputs=(JOB_FILE, START_FILE, *files),
         outputs=(RESULT_FILE,),
         timeout_s=GCMC_TIMEOUT_S,
-        label=f"Widom {temperature_k:g} K",
+        label=f"Widom {temperature_k:g} K, model {member}",
     )
 
 
-def _point(temperature_k: float, folder: Path) -> HenryPoint:
-    found = read_json_as(folder / RESULT_FILE, WidomAnswer)
+def _point(temperature_k: float, folders: list[Path], insertion_error_ev: float) -> HenryPoint:
+    """From the task folders of the members, the first one's numbers first.
+
+    An error δ of the energy multiplies the constant by exp(-βδ).
+    """
+    answers = [read_json_as(folder / RESULT_FILE, WidomAnswer) for folder in folders]
+    found = answers[0]
+    committee = None
+    if len(answers) > 1:
+        each = [Estimate(a.henry_per_cell_bar, a.henry_per_cell_bar_error, a.n_effective, 0) for a in answers]
+        shift = beta_per_ev(temperature_k) * insertion_error_ev if math.isfinite(insertion_error_ev) else 0.0
+        committee = committee_interval(each, model_error=shift * sum(e.mean for e in each) / len(each))
 
     def known(value: float | None) -> float:
         return math.nan if value is None else value
@@ -122,4 +139,5 @@ def _point(temperature_k: float, folder: Path) -> HenryPoint:
         n_insertions=found.n_insertions,
         n_effective=found.n_effective,
         trusted=found.trusted,
+        committee=committee,
     )

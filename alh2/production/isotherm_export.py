@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from alh2 import __version__
 from alh2.core.errors import BadInputError
 from alh2.core.files import atomic_write_text
+from alh2.production.committee_interval import NORMAL_95
 from alh2.production.isotherm_result import UNITS, Isotherm
 
 if TYPE_CHECKING:
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
 
 Amount = Literal["absolute", "excess"]
 TABLE_FILE = "isotherm.csv"
+NAN = math.nan
 
 
 def to_pygaps(isotherm: Isotherm, temperature_k: float, *, amount: Amount = "absolute") -> PointIsotherm:
     """Points of one temperature as a pyGAPS isotherm of hydrogen: bar, mmol per gram of bare framework.
 
-    Columns besides pressure and loading: ``fugacity`` (bar) and, where every point has one, ``loading_error``.
+    Columns besides pressure and loading: ``fugacity`` (bar) and, where every point has one, ``loading_error`` (one
+    standard error of the statistics) and ``loading_half_width_95`` (with the committee's errors).
     What was computed and how stands in its properties. Raises BadInputError where there are no such points.
     """
     points = [p for p in isotherm.at(temperature_k) if amount == "absolute" or not math.isnan(p.n_excess)]
@@ -38,6 +41,7 @@ def to_pygaps(isotherm: Isotherm, temperature_k: float, *, amount: Amount = "abs
     pygaps = _pygaps()
     values = [p.n_absolute if amount == "absolute" else p.n_excess for p in points]
     errors = [p.n_absolute_error if amount == "absolute" else p.n_excess_error for p in points]
+    halves = [p.half_width_95 if amount == "absolute" else p.excess_half_width_95 for p in points]
     table = {
         "pressure": [p.pressure_bar for p in points],
         "loading": [isotherm.loading(n, "mol/kg") for n in values],
@@ -45,6 +49,9 @@ def to_pygaps(isotherm: Isotherm, temperature_k: float, *, amount: Amount = "abs
     }
     if all(math.isfinite(error) for error in errors):
         table["loading_error"] = [isotherm.loading_error(n, e, "mol/kg") for n, e in zip(values, errors, strict=True)]
+        table["loading_half_width_95"] = [
+            isotherm.loading_error(n, e, "mol/kg") for n, e in zip(values, halves, strict=True)
+        ]
     return pygaps.PointIsotherm(
         isotherm_data=pandas.DataFrame(table),
         pressure_key="pressure",
@@ -88,20 +95,30 @@ def export_isotherm(directory: Path, isotherm: Isotherm) -> list[Path]:
 
 
 def table_csv(isotherm: Isotherm) -> str:
-    """All points with every unit, one line each; unknown numbers are empty."""
+    """All points with every unit, one line each; unknown numbers are empty.
+
+    ``_error`` is one standard error of the statistics; half widths are of 95 % intervals.
+    """
     names = {"molecules/cell": "molecules_per_cell", "mol/kg": "mol_per_kg", "wt%": "wt_percent"}
     names["cm3(STP)/g"] = "cm3_stp_per_g"
     head = ["temperature_k", "pressure_bar", "fugacity_bar"]
     for amount in ("absolute", "excess"):
         head += [f"{amount}_{names[unit]}{end}" for unit in UNITS for end in ("", "_error")]
-    head += ["heat_kj_per_mol", "heat_error_kj_per_mol", "hysteresis", "n_moves", "reached"]
+    head += ["absolute_half_width_95_molecules_per_cell", "statistical", "committee", "model", "n_models"]
+    head += ["heat_kj_per_mol", "heat_error_kj_per_mol", "heat_half_width_95_kj_per_mol"]
+    head += ["hysteresis", "n_moves", "reached"]
     rows: list[list[Any]] = []
     for p in isotherm.points:
         row: list[Any] = [p.temperature_k, p.pressure_bar, p.fugacity_bar]
         for n, error in ((p.n_absolute, p.n_absolute_error), (p.n_excess, p.n_excess_error)):
             for unit in UNITS:
                 row += [isotherm.loading(n, unit), isotherm.loading_error(n, error, unit)]
-        rows.append([*row, p.heat_kj_per_mol, p.heat_error_kj_per_mol, int(p.hysteresis), p.n_moves, int(p.reached)])
+        c = p.committee
+        parts = [c.n_absolute.statistical, c.n_absolute.committee, c.n_absolute.model] if c is not None else [NAN] * 3
+        heat = NORMAL_95 * p.heat_error_kj_per_mol if c is None else c.heat_kj_per_mol.half_width_95
+        row += [p.half_width_95, *parts, 1 if c is None else len(c.members)]
+        row += [p.heat_kj_per_mol, p.heat_error_kj_per_mol, heat]
+        rows.append([*row, int(p.hysteresis), p.n_moves, int(p.reached)])
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(head)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alh2.analysis.void import VoidFraction
+from alh2.config.model import CommitteeBy
 from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame
-from alh2.explore.gcmc import GcmcModels
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class IsothermPlan:
     max_moves : measured moves of one chain at most
     biased : new molecules are drawn where the empty host binds them
     widom_insertions : for Henry constant and heat at infinite dilution, per temperature; 0: none
+    committee_by : how the other members of the committee are asked: "reweight": by the samples of the first where those
+        carry enough weight, else by runs of their own; "run": always by runs; "none": not at all
     """
 
     temperatures_k: tuple[float, ...]
@@ -34,6 +36,7 @@ class IsothermPlan:
     max_moves: int | None = None
     biased: bool = True
     widom_insertions: int = 0
+    committee_by: CommitteeBy = "reweight"
 
     def __post_init__(self) -> None:
         for name, values in (("temperature", self.temperatures_k), ("pressure", self.pressures_bar)):
@@ -54,17 +57,35 @@ class IsothermPlan:
             raise BadInputError("relative error", expected="a number between 0 and 1", found=f"{self.relative_error}")
 
 
+@dataclass(frozen=True)
+class CommitteeMember:
+    """One model of the committee that predicts.
+
+    engine : uncompressed; pair_baseline : under it, None for none
+    """
+
+    engine: Path
+    pair_baseline: Path | None = None
+
+
+def member_folder(member: int) -> str:
+    """Where the runs of a member are below the folder of an isotherm, with a slash at the end; "" for the first."""
+    return f"member.{member:03d}/" if member else ""
+
+
 @dataclass(frozen=True, eq=False)
 class IsothermSetting:
     """Where and with what the points are computed.
 
     max_loading : largest loading that was explored; insertions beyond it are refused, the model knows nothing there
     starts : a start frame per entry of ``plan.n_initial`` (same frozen host, that many guests)
+    committee : models, the first of which is asked everything; the others for its interval
+    insertion_error_ev : standard error of the mean insertion energy on held-out labels (eV), NaN where none is known
     void : void fraction for the excess; None: no excess
     """
 
     directory: Path
-    models: GcmcModels
+    committee: tuple[CommitteeMember, ...]
     starts: tuple[Frame, ...]
     min_distance_ang: float
     max_loading: int | None
@@ -72,3 +93,4 @@ class IsothermSetting:
     root_seed: int
     command: str
     void: VoidFraction | None = None
+    insertion_error_ev: float = math.nan

@@ -46,11 +46,13 @@ class PointAverages:
     """What the chains of one point say together.
 
     n_adsorbed : mean over chains, with the larger of their own errors and their scatter
+    n_variance : variance of the number of molecules within chains, their transients left out
     isosteric_heat_kj_per_mol : by fluctuations; NaN where the chains disagree or N never changes
     largest_difference_sigma, hysteresis : see `alh2.gcmc.replicas`
     """
 
     n_adsorbed: Estimate
+    n_variance: float
     isosteric_heat_kj_per_mol: Estimate
     largest_difference_sigma: float
     hysteresis: bool
@@ -95,7 +97,8 @@ def point_averages(chains: Sequence[Chain], *, temperature_k: float) -> PointAve
         )
         for c, a in zip(chains, each, strict=True)
     )
-    return PointAverages(_together([a.n_adsorbed for a in each]), heat, largest, hysteresis, results)
+    variance = float(np.mean([c.n_adsorbed[a.n_discarded :].var() for c, a in zip(chains, each, strict=True)]))
+    return PointAverages(_together([a.n_adsorbed for a in each]), variance, heat, largest, hysteresis, results)
 
 
 def moves_to_add(point: PointAverages, *, relative_error: float, step: int, most: int) -> int:

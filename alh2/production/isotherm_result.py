@@ -11,10 +11,11 @@ from typing import Any
 from alh2.analysis.adsorption import cm3_stp_per_g, moles_per_kg, weight_percent
 from alh2.core.errors import BadInputError
 from alh2.core.files import atomic_write_json, from_fields, read_json
+from alh2.production.committee_interval import NORMAL_95, CommitteeInterval
 from alh2.production.isotherm_points import ChainResult
 
 RESULT_FILE = "isotherm.json"
-VERSION = 2
+VERSION = 3
 UNITS = ("molecules/cell", "mol/kg", "wt%", "cm3(STP)/g")
 """Units of loading: per kilogram or gram of bare framework, but wt% of framework and guest together."""
 
@@ -43,6 +44,32 @@ class VoidFacts:
 
 
 @dataclass(frozen=True)
+class MemberAnswer:
+    """What one member of the committee says of a point, with standard errors.
+
+    method : "run", or "reweighted" samples of the first member; effective : fraction of the independent samples that
+        carry the weight, 1 for a run
+    """
+
+    member: int
+    method: str
+    n_absolute: float
+    n_absolute_error: float
+    heat_kj_per_mol: float
+    heat_error_kj_per_mol: float
+    effective: float
+
+
+@dataclass(frozen=True)
+class CommitteePoint:
+    """The committee's interval of the loading (molecules per cell) and of the isosteric heat (kJ/mol)."""
+
+    n_absolute: CommitteeInterval
+    heat_kj_per_mol: CommitteeInterval
+    members: tuple[MemberAnswer, ...]
+
+
+@dataclass(frozen=True)
 class IsothermPoint:
     """One temperature and pressure; amounts in molecules per cell, each with one standard error.
 
@@ -50,6 +77,8 @@ class IsothermPoint:
     n_excess, n_excess_error : NaN without a void fraction
     heat_kj_per_mol : isosteric heat by fluctuations, NaN where unknown
     hysteresis : the chains disagree; largest_difference_sigma : by how many combined standard errors
+    committee : with it the absolute loading and the heat are means over its members; None: of the one model; chains,
+        differences and moves are the first member's
     n_moves : measured moves of all chains; reached : whether the relative error asked for was reached (True where none
         was asked for)
     """
@@ -69,6 +98,20 @@ class IsothermPoint:
     n_moves: int
     reached: bool
     chains: tuple[ChainResult, ...]
+    committee: CommitteePoint | None = None
+
+    @property
+    def half_width_95(self) -> float:
+        """Half the 95 % interval of the absolute loading: with the committee's errors where it has been asked."""
+        if self.committee is not None:
+            return self.committee.n_absolute.half_width_95
+        return NORMAL_95 * self.n_absolute_error
+
+    @property
+    def excess_half_width_95(self) -> float:
+        """The same of the excess loading, with the error of the void fraction; NaN without one."""
+        of_void = self.n_excess_error**2 - self.n_absolute_error**2
+        return math.sqrt(self.half_width_95**2 + NORMAL_95**2 * max(0.0, of_void)) if of_void == of_void else math.nan
 
 
 @dataclass(frozen=True)
@@ -77,6 +120,7 @@ class HenryPoint:
 
     per_cell_bar : dN/df at f → 0; mol_per_kg_pa : the same per kilogram and pascal
     heat_kj_per_mol : isosteric heat at infinite dilution; trusted : see `alh2.gcmc.widom`
+    committee : of the constant per cell and bar, None with one model; the other numbers are the first member's
     """
 
     temperature_k: float
@@ -89,6 +133,7 @@ class HenryPoint:
     n_insertions: int
     n_effective: float
     trusted: bool
+    committee: CommitteeInterval | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +192,24 @@ def point_words(point: IsothermPoint) -> str:
     words = f"{point.temperature_k:g} K, {point.pressure_bar:g} bar: {known} H2 per cell"
     if point.hysteresis:
         words += f"; chains from {' and '.join(str(c.n_initial) for c in point.chains)} H2 disagree"
+    if point.committee is not None:
+        words += f"; 95 % interval of the committee ± {point.half_width_95:.2g}"
     return words if point.reached else f"{words}; not as exact as asked for"
+
+
+def interval_words(isotherm: Isotherm) -> str:
+    """What the 95 % intervals contain, in one sentence."""
+    asked = [p.committee for p in isotherm.points if p.committee is not None]
+    if not asked:
+        return "95 % intervals: statistics of the one model alone, nothing of its errors."
+    answers = [m for c in asked for m in c.members]
+    other = sum(m.method != "run" for m in answers)
+    model = max(c.n_absolute.model for c in asked)
+    known = "and by the error of the insertion energy on held-out labels" if model > 0 else "(no held-out labels)"
+    return (
+        f"95 % intervals: statistics, widened by the spread of {len(asked[0].members)} models {known}; "
+        f"{other} of {len(answers)} answers by reweighting."
+    )
 
 
 def write_isotherm(directory: Path, isotherm: Isotherm) -> None:
@@ -177,7 +239,7 @@ def read_isotherm(directory: Path) -> Isotherm | None:
             from_fields(tree["host"], HostFacts, where=f"{path}, host"),
             None if void is None else from_fields(void, VoidFacts, where=f"{path}, void"),
             tuple(_point(p, f"{path}, point {i}") for i, p in enumerate(tree["points"])),
-            tuple(from_fields(_known(h), HenryPoint, where=f"{path}, henry") for h in tree["henry"]),
+            tuple(_henry(h, f"{path}, henry") for h in tree["henry"]),
             tuple(from_fields(_known(c), CoverageHeat, where=f"{path}, heat") for c in tree["clausius_clapeyron"]),
         )
     except (KeyError, TypeError) as error:
@@ -188,7 +250,25 @@ def _point(tree: Any, where: str) -> IsothermPoint:
     if not isinstance(tree, dict) or not isinstance(tree.get("chains"), list):
         raise BadInputError(where, expected="a point with its chains", found=type(tree).__name__)
     chains = tuple(from_fields(_known(c), ChainResult, where=f"{where}, chain") for c in tree["chains"])
-    return from_fields({**_known(tree), "chains": chains}, IsothermPoint, where=where)
+    asked = _committee(tree.get("committee"), f"{where}, committee")
+    return from_fields({**_known(tree), "chains": chains, "committee": asked}, IsothermPoint, where=where)
+
+
+def _committee(tree: Any, where: str) -> CommitteePoint | None:
+    if tree is None:
+        return None
+    loading, heat = (_interval(tree[name], f"{where}, {name}") for name in ("n_absolute", "heat_kj_per_mol"))
+    answers = tuple(from_fields(_known(m), MemberAnswer, where=f"{where}, members") for m in tree["members"])
+    return CommitteePoint(loading, heat, answers)
+
+
+def _interval(tree: Any, where: str) -> CommitteeInterval:
+    return from_fields(_known(tree), CommitteeInterval, where=where)
+
+
+def _henry(tree: Any, where: str) -> HenryPoint:
+    inner = None if tree["committee"] is None else _interval(tree["committee"], f"{where}, committee")
+    return from_fields({**_known(tree), "committee": inner}, HenryPoint, where=where)
 
 
 def _known(tree: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,8 @@ from alh2.core.atoms import to_atoms
 from alh2.core.files import atomic_write_json
 from alh2.core.frames import Frame
 from alh2.core.random_streams import seed_for
+from alh2.core.statistics import Estimate
+from alh2.production.committee_interval import CommitteeInterval, committee_interval
 from alh2.production.md_plan import MdPlan, MdRunsSetting
 from alh2.production.md_runs import MdTrajectory, guest_paths_ang
 from alh2.structure.sites import al_open_indices
@@ -41,6 +43,7 @@ class TemperatureResult:
 
     rdfs : "Al(open)–H2", "host H–H2", "H2–H2" where there are such pairs; errors over replicas, over blocks of one
     coordination, coordination_error : H2 within `ENTER_ANG` of an open Al; NaN without open sites
+    diffusion_interval : of D_s (m²/s) over the models of the committee that moved replicas, None for fewer than two
     displacement, diffusion : None where the replicas are too short, or nothing diffuses
     """
 
@@ -54,6 +57,7 @@ class TemperatureResult:
     sites: SiteStatistics | None
     displacement: Displacement | None
     diffusion: DiffusionCoefficient | None
+    diffusion_interval: CommitteeInterval | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +109,20 @@ def _one(plan: MdPlan, setting: MdRunsSetting, temperature_k: float, runs: list[
         sites=sites,
         displacement=displacement,
         diffusion=diffusion,
+        diffusion_interval=_interval(plan, setting, temperature_k, runs) if diffusion is not None else None,
     )
+
+
+def _interval(
+    plan: MdPlan, setting: MdRunsSetting, temperature_k: float, runs: list[MdTrajectory]
+) -> CommitteeInterval | None:
+    """D_s of the replicas of each model apart, and its spread."""
+    answers = []
+    for member in sorted({run.member for run in runs}):
+        _, found = _diffusion(plan, setting, temperature_k, [run for run in runs if run.member == member])
+        if found is not None:
+            answers.append(Estimate(found.mean, found.standard_deviation, math.nan, 0))
+    return committee_interval(answers) if len(answers) > 1 else None
 
 
 def _blocks(runs: Sequence[MdTrajectory]) -> list[Sequence[Frame]]:
@@ -153,6 +170,7 @@ def _summary(result: TemperatureResult) -> dict[str, Any]:
         "replicas": [
             {
                 "name": run.name,
+                "model": run.member,
                 "n_frames": len(run.frames),
                 "n_untrusted": run.n_untrusted,
                 "max_devi_f_ev_ang": max(run.deviations_ev_ang, default=math.nan),
@@ -167,6 +185,7 @@ def _summary(result: TemperatureResult) -> dict[str, Any]:
         "mean_occupancy": None if sites is None else asdict(sites.mean_occupancy),
         "residence": None if sites is None else asdict(sites.residence),
         "diffusion_m2_s": None if result.diffusion is None else asdict(result.diffusion),
+        "diffusion_interval_m2_s": None if result.diffusion_interval is None else asdict(result.diffusion_interval),
     }
 
 

@@ -28,6 +28,8 @@ class MdPlan:
     sample_every : steps between frames and between committee deviations; it divides all lengths
     ensemble : after the equilibration: "nvt" (Nosé–Hoover, `thermostat_ps`), or "nve", which no thermostat touches
     trusted_ev_ang : force deviation (eV/Å) from which a frame is outside what the committee knows; None: not watched
+    committee : replicas take turns through the models, each moved by the forces of one of them; False: all by the first
+    probe : MPI ranks and threads are those that a short measured probe found fastest
     on_untrusted : "flag": the run goes on and is marked; "cut": it ends with the segment, and only frames before the
         first untrusted one are analysed; "stop": a person decides
     """
@@ -43,6 +45,8 @@ class MdPlan:
     thermostat_ps: float = 0.1
     trusted_ev_ang: float | None = None
     on_untrusted: Policy = "flag"
+    committee: bool = True
+    probe: bool = True
 
     def __post_init__(self) -> None:
         temperatures = self.temperatures_k
@@ -71,6 +75,10 @@ class MdPlan:
         whole, rest = divmod(self.n_steps, self.segment_steps)
         return (self.segment_steps,) * whole + ((rest,) if rest else ())
 
+    def member(self, replica: int, n_models: int) -> int:
+        """The model whose forces move a replica."""
+        return replica % n_models if self.committee else 0
+
     @property
     def frame_ps(self) -> float:
         """Time between frames, ps."""
@@ -82,6 +90,7 @@ class MdRunsSetting:
     """Where and with what the runs are done.
 
     graphs : committee as LAMMPS reads it; start : frame all replicas begin with; their velocities differ
+    command, python : LAMMPS, and the interpreter of alh2 on the machine that runs it
     sanity, bonds : what a sound geometry is (`alh2.select.sanity`)
     """
 
@@ -92,6 +101,7 @@ class MdRunsSetting:
     start: Frame
     root_seed: int
     command: str
+    python: str
     sanity: SelectConfig
     bonds: HostBonds
 
@@ -102,12 +112,8 @@ def segment_input(
     """LAMMPS input of segment `number`; the first one begins with velocities and the equilibration."""
     thermostat = f"fix thermostat all nvt temp {temperature_k} {temperature_k} {plan.thermostat_ps}"
     deviation = f" out_freq {plan.sample_every} out_file {DEVIATION_FILE}" if len(models) > 1 else ""
-    masses = setting.masses_amu or tuple(float(atomic_masses[atomic_numbers[s]]) for s in setting.type_map)
-    lines = ["units metal", "boundary p p p", "atom_style atomic", "atom_modify map yes"]
-    lines.append(f"read_restart ../seg.{number - 1:03d}/{END_FILE}" if number else f"read_data {CONF_FILE}")
-    lines += [f"mass {k + 1} {mass:.6f}" for k, mass in enumerate(masses)]
-    lines += ["neighbor 1.0 bin", "neigh_modify delay 0 every 5 check yes"]
-    lines += [f"pair_style deepmd {' '.join(models)}{deviation}", f"pair_coeff * * {' '.join(setting.type_map)}"]
+    read = f"read_restart ../seg.{number - 1:03d}/{END_FILE}" if number else f"read_data {CONF_FILE}"
+    lines = force_lines(setting, read, models, deviation)
     lines += [f"timestep {plan.dt_ps}", f"thermo {plan.sample_every}", "thermo_style custom step temp pe ke etotal"]
     lines.append("thermo_modify lost error flush yes")
     if not number:
@@ -126,3 +132,20 @@ def segment_input(
         f"write_restart {END_FILE}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def force_lines(setting: MdRunsSetting, read: str, models: tuple[str, ...], deviation: str = "") -> list[str]:
+    """LAMMPS lines up to the forces: units, atoms by the line `read`, masses, neighbours, models."""
+    masses = setting.masses_amu or tuple(float(atomic_masses[atomic_numbers[s]]) for s in setting.type_map)
+    return [
+        "units metal",
+        "boundary p p p",
+        "atom_style atomic",
+        "atom_modify map yes",
+        read,
+        *(f"mass {k + 1} {mass:.6f}" for k, mass in enumerate(masses)),
+        "neighbor 1.0 bin",
+        "neigh_modify delay 0 every 5 check yes",
+        f"pair_style deepmd {' '.join(models)}{deviation}",
+        f"pair_coeff * * {' '.join(setting.type_map)}",
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from alh2.explore.lammps import (
 )
 from alh2.explore.md import MD_TIMEOUT_S
 from alh2.production.md_plan import END_FILE, MdPlan, MdRunsSetting, segment_input
+from alh2.production.md_probe import probed_command
 from alh2.select.sanity import find_insane
 
 
@@ -37,6 +38,7 @@ from alh2.select.sanity import find_insane
 class MdTrajectory:
     """One replica as far as it came.
 
+    member : the model whose forces move it
     steps, frames : what is analysed, in time order; deviations_ev_ang : of these frames, NaN where none was asked
     n_untrusted : frames at or beyond the trusted deviation, of all that were seen
     ended : why the run ended early, "" where it did not
@@ -49,6 +51,7 @@ class MdTrajectory:
     deviations_ev_ang: list[float] = field(default_factory=list)
     n_untrusted: int = 0
     ended: str = ""
+    member: int = 0
 
     @property
     def name(self) -> str:
@@ -72,7 +75,14 @@ def run_md_plan(
     Raises NeedsPersonError where LAMMPS fails in every replica, and under the policy "stop".
     """
     say = on_message or (lambda text: None)
-    runs = [MdTrajectory(t, r) for t in plan.temperatures_k for r in range(plan.n_replicas)]
+    n_models = len(setting.graphs)
+    runs = [
+        MdTrajectory(t, r, member=plan.member(r, n_models)) for t in plan.temperatures_k for r in range(plan.n_replicas)
+    ]
+    command = probed_command(
+        plan, setting, machine=machine, n_runs=len(runs), on_progress=on_progress, on_message=on_message
+    )
+    setting = replace(setting, command=command)
     for number in range(len(plan.segments)):
         going = [run for run in runs if not run.ended]
         if not going:
@@ -101,7 +111,8 @@ def _prepare(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, number: in
     """Write the files of one segment; repeatable."""
     folder = setting.directory / run.name / f"seg.{number:03d}"
     folder.mkdir(parents=True, exist_ok=True)
-    models = tuple(os.path.relpath(graph, folder) for graph in setting.graphs)
+    graphs = setting.graphs[run.member :] + setting.graphs[: run.member]
+    models = tuple(os.path.relpath(graph, folder) for graph in graphs)
     seed = seed_for(setting.root_seed, "production-md", run.name)
     text = segment_input(plan, setting, temperature_k=run.temperature_k, number=number, seed=seed, models=models)
     atomic_write_text(folder / INPUT_FILE, text)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alh2.core.files import atomic_write_bytes, atomic_write_text
-from alh2.production.isotherm_result import Isotherm
+from alh2.production.isotherm_result import Isotherm, interval_words
 from alh2.production.measured import MeasuredIsotherm
 from alh2.report.figures_common import (
     COLUMN_IN,
@@ -41,7 +41,7 @@ _LINE_IN = 0.13
 def comparison_figure(
     isotherm: Isotherm, measured: Sequence[MeasuredIsotherm] = (), *, unit: str = "wt%"
 ) -> ReportFigure:
-    """Loading against pressure in `unit`: computed points with one standard error, measured ones with their origin.
+    """Loading against pressure in `unit`: computed points with 95 % intervals, measured ones with their origin.
 
     The legend, below the axes, names material, temperature, kind of amount and source of every curve.
     """
@@ -58,8 +58,9 @@ def comparison_figure(
         ax.set_xlabel("pressure (bar)")
         ax.set_ylabel(f"H₂ loading ({unit})")
         figure.legend(loc="outside lower left", ncols=1)
-    columns = ("curve", "source", "temperature_k", "pressure_bar", f"loading_{unit}", "error")
-    words = f"Adsorption isotherm of H₂ in {isotherm.host.host_id or isotherm.host.formula}, bars: one standard error."
+    columns = ("curve", "source", "temperature_k", "pressure_bar", f"loading_{unit}", "half_width_95")
+    words = f"Adsorption isotherm of H₂ in {isotherm.host.host_id or isotherm.host.formula}, bars: 95 % intervals."
+    words += " " + interval_words(isotherm)
     if measured:
         words += " Open symbols: from the literature, as named in the legend; wt% of files as the table says."
     alt = f"Loading in {unit} against pressure on a logarithmic axis, {n_curves} curves."
@@ -121,7 +122,7 @@ def _computed(ax: Axes, isotherm: Isotherm, unit: str) -> list[tuple[Cell, ...]]
         pressures = [p.pressure_bar for p in points]
         for amount in ("absolute", "excess"):
             pairs = [
-                (p.n_absolute, p.n_absolute_error) if amount == "absolute" else (p.n_excess, p.n_excess_error)
+                (p.n_absolute, p.half_width_95) if amount == "absolute" else (p.n_excess, p.excess_half_width_95)
                 for p in points
             ]
             if all(math.isnan(n) for n, _ in pairs):

@@ -249,7 +249,7 @@ def alh2() -> Callable[..., Ended]:
 
     def run(*arguments: object) -> Ended:
         command = [str(Path(sys.executable).parent / "alh2"), *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
         return Ended(done.returncode, done.stdout, done.stderr)
 
     return run

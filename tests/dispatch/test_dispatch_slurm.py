@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -232,6 +233,30 @@ def test_preemption_is_not_held_against_the_task(tmp_path, machine, make_task, s
     thread.join()
     assert outcomes[0].status == "done"
     assert "had to make way for another one; Slurm says PREEMPTED" in log_of(tmp_path)
+
+
+@pytest.mark.parametrize("requeued", [False, True])
+def test_a_node_that_fails_is_not_held_against_the_task(tmp_path, machine, make_task, slurm, requeued: bool) -> None:
+    """Slurm itself puts the job back in the queue, or, where the site does not want that, we submit it again."""
+    flags = ["#SBATCH --mem=50", "#SBATCH --requeue" if requeued else "#SBATCH --no-requeue"]
+    own = replace(machine, resources=resources(custom_flags=flags), policy=replace(POLICY, job_retry_count=0))
+    tasks = [make_task(0, "echo x >> ../ran; [ -e again ] || { touch again; sleep 60; }; cp in out", timeout_s=100)]
+    node = socket.gethostname().split(".")[0]
+
+    def fail() -> None:
+        wait_for(lambda: n_ran(tmp_path))
+        down = ["scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test"]
+        subprocess.run(down, check=True)
+        time.sleep(1.0)
+        subprocess.run(["scontrol", "update", f"NodeName={node}", "State=RESUME"], check=True)
+
+    thread = meanwhile(fail)
+    outcomes = run_tasks(tasks, machine=own, base_dir=tmp_path, name="n")
+    thread.join()
+    assert outcomes[0].status == "done" and n_ran(tmp_path) == 2
+    words = "the node of its job failed; Slurm says NODE_FAIL"
+    assert (words in log_of(tmp_path)) == (not requeued)
+    assert len(job_ids(tmp_path)) == (1 if requeued else 2)
 
 
 @pytest.mark.slow

@@ -16,13 +16,12 @@ from alh2.core.frames import Frame
 from alh2.core.statistics import Estimate
 from alh2.core.units import BAR_IN_EV_PER_ANG3, EV_IN_KJ_PER_MOL, beta_per_ev
 from alh2.explore import gcmc_worker
-from alh2.explore.gcmc import GcmcModels
 from alh2.explore.gcmc_job import END_FILE, RESTART_FILE, SERIES_FILE, read_job, read_series, write_job
 from alh2.gcmc.errors import InterruptedRunError
 from alh2.gcmc.fugacity import fugacity_bar
 from alh2.gcmc.restart import RestartSettings, read_restart
 from alh2.production.isotherm import run_isotherm
-from alh2.production.isotherm_plan import IsothermPlan, IsothermSetting
+from alh2.production.isotherm_plan import CommitteeMember, IsothermPlan, IsothermSetting
 from alh2.production.isotherm_result import Isotherm, read_isotherm
 
 EDGE_ANG = 12.0
@@ -39,7 +38,7 @@ def ideal_setting(directory: Path, model: Path) -> IsothermSetting:
     guests = np.array([[x, y, 6.0] for x in (3.0, 6.0, 9.0) for y in (6.0, 6.75)])
     loaded = Frame(("Al",) + ("H",) * 6, np.concatenate([host.positions_ang, guests]), host.cell_ang, 1, "atom")
     return IsothermSetting(
-        directory, GcmcModels(model, (), ()), (host, loaded), 0.0, None, 0.75, 7, sys.executable, VOID
+        directory, (CommitteeMember(model),), (host, loaded), 0.0, None, 0.75, 7, sys.executable, VOID
     )
 
 
@@ -169,7 +168,7 @@ def test_trained_model_from_empty_and_loaded(tmp_path: Path, trained_committee, 
     """A committee of the campaign, with its limit of loading and biased insertions."""
     setting = IsothermSetting(
         directory=tmp_path / "isotherm",
-        models=GcmcModels(trained_committee.members[0].engine, (), ()),
+        committee=(CommitteeMember(trained_committee.members[0].engine),),
         starts=(node_start.bare_host(), node_start),
         min_distance_ang=1.2,
         max_loading=4,

@@ -110,7 +110,12 @@ def averages_of(mean: float, error: float, *, done: int = 1000, hysteresis: bool
     values = np.arange(done)
     estimate = point_averages([chain(0, values)], temperature_k=77.0)
     return PointAverages(
-        Estimate(mean, error, 100.0, done), estimate.isosteric_heat_kj_per_mol, 9.0, hysteresis, estimate.chains
+        Estimate(mean, error, 100.0, done),
+        estimate.n_variance,
+        estimate.isosteric_heat_kj_per_mol,
+        9.0,
+        hysteresis,
+        estimate.chains,
     )
 
 

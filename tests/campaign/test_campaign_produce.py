@@ -1,0 +1,52 @@
+"""``alh2 produce`` on a campaign: everything with one command, repeated for nothing, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from alh2.production.isotherm_result import read_isotherm
+
+
+def stamps(folder: Path) -> dict[Path, int]:
+    """When each result of a task was written."""
+    names = ("gcmc.json", "widom.json", "evaluation.npz", "all.lammpstrj", "probe.json")
+    return {p: p.stat().st_mtime_ns for name in names for p in sorted(folder.rglob(name))}
+
+
+@pytest.mark.slow
+def test_everything_of_a_campaign(again, alh2) -> None:
+    """Isotherms of the committee at two temperatures, MD with every model, densities, the report."""
+    command = ("produce", "all", again.workdir, "--temperature", 77, "--temperature", 120, "--replicas", 2)
+    done = alh2(*command)
+    assert done.code == 0, done.err
+    made = again.workdir / "production"
+    isotherm = read_isotherm(made / "isotherm")
+    assert isotherm is not None and isotherm.temperatures_k == (77.0, 120.0) and isotherm.void is not None
+    for point in isotherm.points:
+        assert point.committee is not None and len(point.committee.members) == 2
+        assert point.committee.n_absolute.model > 0.0, "the held-out insertions of the campaign count"
+        assert (made / "isotherm" / f"density.{point.temperature_k:g}K.0.1bar.cube").exists()
+    assert len(isotherm.henry) == 2 and all(h.committee is not None for h in isotherm.henry)
+    runs = json.loads((made / "md-runs" / "md_runs.json").read_text())
+    assert [t["temperature_k"] for t in runs["temperatures"]] == [77.0, 120.0]
+    assert {r["model"] for t in runs["temperatures"] for r in t["replicas"]} == {0, 1}
+    assert f"report: {again.workdir / 'report' / 'index.html'}" in done.out
+    assert "95 % intervals: statistics, widened by the spread of 2 models and by the error" in done.out
+    before = stamps(made)
+    repeated = alh2(*command)
+    assert repeated.code == 0, repeated.err
+    assert stamps(made) == before and read_isotherm(made / "isotherm") == isotherm
+
+
+def test_what_cannot_be_produced_is_one_line(finished, alh2, tmp_path: Path) -> None:
+    for arguments, words in (
+        (("all", tmp_path), "a campaign directory (with state.json)"),
+        (("isotherm", finished.workdir, "--committee", "vote"), "--committee: expected reweight, run, none"),
+        (("md", finished.workdir, "--committee", "vote"), "--committee: expected run or none"),
+        (("all", finished.workdir, "--unit", "g/L"), "molecules/cell"),
+    ):
+        ended = alh2("produce", *arguments)
+        assert ended.code == 2 and words in ended.err and len(ended.err.splitlines()) == 1

@@ -1,0 +1,116 @@
+"""Isotherms with a committee: answers of the other members by reweighting and by runs of their own."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alh2.core.frames import Frame
+from alh2.core.units import EV_IN_KJ_PER_MOL
+from alh2.potential.pair_baseline import PairBaseline, Spline
+from alh2.production.isotherm import run_isotherm
+from alh2.production.isotherm_committee import committee_point
+from alh2.production.isotherm_export import table_csv
+from alh2.production.isotherm_plan import CommitteeMember, IsothermPlan, IsothermSetting
+from alh2.production.isotherm_result import Isotherm, MemberAnswer, interval_words, read_isotherm
+
+EDGE_ANG, CUTOFF_ANG, SPACING_ANG = 14.0, 6.0, 0.5
+PLAN = IsothermPlan((100.0,), (2.0,), (0, 2), n_moves=6000, n_equilibration=600, widom_insertions=400)
+WELLS_EV = (0.020, 0.0215, 0.045)
+"""Depths of the well around the host atom: the second is near the first, the third is far from it."""
+
+
+def well(depth_ev: float) -> PairBaseline:
+    """Centres of molecules feel the host atom alone: -depth within 4.5 Å, 0 from 6 Å on."""
+    n_knots = round((CUTOFF_ANG - SPACING_ANG) / SPACING_ANG)
+    values = [-depth_ev] * (n_knots - 1) + [-0.5 * depth_ev] + [0.0] * 3
+    nothing = Spline(SPACING_ANG, SPACING_ANG, (0.0,) * len(values))
+    pairs = [nothing] * 5
+    pairs[2] = replace(nothing, coefficients_ev=tuple(values))
+    return PairBaseline(("Al",), CUTOFF_ANG, tuple(pairs), nothing, 1.0)
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory: pytest.TempPathFactory, ideal_model: Path) -> IsothermSetting:
+    """One Al atom in a box; three models that differ in the depth of its well."""
+    folder = tmp_path_factory.mktemp("committee")
+    members = []
+    for index, depth_ev in enumerate(WELLS_EV):
+        well(depth_ev).save(folder / f"well.{index}.json")
+        members.append(CommitteeMember(ideal_model, folder / f"well.{index}.json"))
+    host = Frame(("Al",), np.array([[7.0, 7.0, 7.0]]), EDGE_ANG * np.eye(3), 1, "atom")
+    guests = np.array([[x, y, 3.0] for x in (3.0, 11.0) for y in (6.0, 6.75)])
+    loaded = Frame(("Al",) + ("H",) * 4, np.concatenate([host.positions_ang, guests]), host.cell_ang, 1, "atom")
+    return IsothermSetting(
+        folder / "isotherm", tuple(members), (host, loaded), 0.0, 6, 0.75, 7, sys.executable,
+        insertion_error_ev=0.002,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def isotherm(setting: IsothermSetting, local) -> Isotherm:
+    return run_isotherm(PLAN, setting, machine=local(sys.executable))
+
+
+@pytest.mark.physics
+def test_reweighting_and_running_agree(isotherm: Isotherm, setting: IsothermSetting, local, tmp_path: Path) -> None:
+    """The near member by its weights and by its own run; the far one is run in either case, as weights cannot reach."""
+    (point,) = isotherm.points
+    assert point.committee is not None
+    assert [m.method for m in point.committee.members] == ["run", "reweighted", "run"]
+    first, near, far = point.committee.members
+    assert 0.3 < near.effective <= 1.0 and far.n_absolute > 2.0 * first.n_absolute
+    other = replace(setting, directory=tmp_path / "run")
+    run = run_isotherm(replace(PLAN, committee_by="run", widom_insertions=0), other, machine=local(sys.executable))
+    (again,) = run.points
+    assert again.committee is not None and {m.method for m in again.committee.members} == {"run"}
+    ran = again.committee.members[1]
+    assert ran.n_absolute > first.n_absolute  # the deeper well
+    assert abs(ran.n_absolute - near.n_absolute) < 4 * math.hypot(ran.n_absolute_error, near.n_absolute_error)
+    spread = math.hypot(ran.heat_error_kj_per_mol, near.heat_error_kj_per_mol)
+    assert 0.0 < spread < 1.0 and abs(ran.heat_kj_per_mol - near.heat_kj_per_mol) < 4 * spread
+    assert again.committee.members[0] == first
+
+
+def test_point_is_the_committees(isotherm: Isotherm, setting: IsothermSetting) -> None:
+    (point,) = isotherm.points
+    assert point.committee is not None
+    answers = [m.n_absolute for m in point.committee.members]
+    interval = point.committee.n_absolute
+    assert point.n_absolute == pytest.approx(np.mean(answers)) and point.n_absolute_error == interval.statistical
+    assert interval.committee > 0.5 * np.std(answers, ddof=1) and interval.model > 0.0
+    assert point.half_width_95 == interval.half_width_95 > 1.96 * point.n_absolute_error
+    assert read_isotherm(setting.directory) == isotherm
+    (henry,) = isotherm.henry
+    assert henry.committee is not None and henry.committee.mean > henry.per_cell_bar
+    words = interval_words(isotherm)
+    assert "spread of 3 models and by the error of the insertion energy" in words and "1 of 3 answers by rew" in words
+    head, row = (line.split(",") for line in table_csv(isotherm).splitlines())
+    cells = dict(zip(head, row, strict=True))
+    assert cells["n_models"] == "3" and float(cells["committee"]) == pytest.approx(interval.committee)
+
+
+def test_first_member_alone_where_the_others_are_not_asked(isotherm: Isotherm, setting: IsothermSetting, local) -> None:
+    alone = run_isotherm(
+        replace(PLAN, committee_by="none", widom_insertions=0), setting, machine=local(sys.executable)
+    ).points[0]
+    assert isotherm.points[0].committee is not None
+    assert alone.committee is None and alone.n_absolute == isotherm.points[0].committee.members[0].n_absolute
+    assert alone.half_width_95 == pytest.approx(1.959964 * alone.n_absolute_error)
+
+
+def test_error_of_the_energy_shifts_the_heat_by_itself() -> None:
+    answers = [MemberAnswer(m, "run", 3.0, 0.1, 6.0, 0.2, 1.0) for m in range(2)]
+    found = committee_point(answers, n_variance=2.0, insertion_error_ev=0.003, temperature_k=77.0)
+    assert found.heat_kj_per_mol.model == pytest.approx(0.003 * EV_IN_KJ_PER_MOL)
+    assert found.n_absolute.model == pytest.approx(0.003 * 2.0 / (8.617333262e-5 * 77.0))
+    unknown = committee_point(answers, n_variance=2.0, insertion_error_ev=math.nan, temperature_k=77.0)
+    assert unknown.n_absolute.model == 0.0 and unknown.n_absolute.statistical == pytest.approx(0.1 / math.sqrt(2))
+    no_heat = [replace(a, heat_kj_per_mol=math.nan, heat_error_kj_per_mol=math.nan) for a in answers]
+    none = committee_point(no_heat, n_variance=2.0, insertion_error_ev=0.003, temperature_k=77.0)
+    assert math.isnan(none.heat_kj_per_mol.mean)
