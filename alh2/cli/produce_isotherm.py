@@ -366,6 +366,8 @@ def show(isotherm: Isotherm) -> None:
             f"({h.mol_per_kg_pa:.4g} mol/kg/Pa), q_st at infinite dilution {h.heat_kj_per_mol:.2f} ± "
             f"{h.heat_error_kj_per_mol:.2g} kJ/mol{'' if h.trusted else '; too few insertions count, do not trust it'}"
         )
+        if h.committee is not None:
+            typer.echo(f"  over the models {h.committee.mean:.4g} ± {h.committee.half_width_95:.2g} (95 %) H2/cell/bar")
     for c in isotherm.clausius_clapeyron:
         typer.echo(
             f"Clausius-Clapeyron at {c.n_molecules:.4g} H2/cell: q_st {c.heat_kj_per_mol:.2f} ± "
