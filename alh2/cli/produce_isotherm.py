@@ -185,6 +185,7 @@ def _of_campaign(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isoth
         with campaign.lock:
             iteration = last_trained(campaign, state.iteration)
             fraction = _void(void, campaign.hosts()[-1], campaign.param.seed)
+            campaign.reporter.stage("isotherm")
             isotherm = produce_isotherm(campaign, iteration, plan, void=fraction)
     finally:
         campaign.reporter.close()
@@ -213,6 +214,7 @@ def _of_files(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isotherm
     )  # fmt: skip
     setting = _setting(source, asked, void, plan, command=machine.command)
     reporter = Reporter()
+    reporter.stage("isotherm")
     try:
         with DriverLock(setting.directory / "driver.lock"):
             isotherm = run_isotherm(

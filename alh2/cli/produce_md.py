@@ -199,6 +199,7 @@ def _run(plan: MdPlan, setting: MdRunsSetting, machine: StageMachine, density: b
     from alh2.production.md_runs import run_md_plan
 
     reporter = Reporter()
+    reporter.stage("MD")
     try:
         runs = run_md_plan(plan, setting, machine=machine, on_progress=reporter.tasks, on_message=reporter.message)
     finally:

@@ -204,8 +204,12 @@ def interval_words(isotherm: Isotherm) -> str:
         return "95 % intervals: statistics of the one model alone, nothing of its errors."
     answers = [m for c in asked for m in c.members]
     other = sum(m.method != "run" for m in answers)
-    model = max(c.n_absolute.model for c in asked)
-    known = "and by the error of the insertion energy on held-out labels" if model > 0 else "(no held-out labels)"
+    model = max(abs(e) for c in asked for e in (c.n_absolute.model, c.heat_kj_per_mol.model) if math.isfinite(e))
+    known = (
+        "and by the error of the insertion energy on held-out labels"
+        if model > 0
+        else "(no error of held-out labels is known)"
+    )
     return (
         f"95 % intervals: statistics, widened by the spread of {len(asked[0].members)} models {known}; "
         f"{other} of {len(answers)} answers by reweighting."

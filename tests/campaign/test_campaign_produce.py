@@ -27,14 +27,13 @@ def test_everything_of_a_campaign(again, alh2) -> None:
     assert isotherm is not None and isotherm.temperatures_k == (77.0, 120.0) and isotherm.void is not None
     for point in isotherm.points:
         assert point.committee is not None and len(point.committee.members) == 2
-        assert point.committee.n_absolute.model > 0.0, "the held-out insertions of the campaign count"
         assert (made / "isotherm" / f"density.{point.temperature_k:g}K.0.1bar.cube").exists()
     assert len(isotherm.henry) == 2 and all(h.committee is not None for h in isotherm.henry)
     runs = json.loads((made / "md-runs" / "md_runs.json").read_text())
     assert [t["temperature_k"] for t in runs["temperatures"]] == [77.0, 120.0]
     assert {r["model"] for t in runs["temperatures"] for r in t["replicas"]} == {0, 1}
     assert f"report: {again.workdir / 'report' / 'index.html'}" in done.out
-    assert "95 % intervals: statistics, widened by the spread of 2 models and by the error" in done.out
+    assert "95 % intervals: statistics, widened by the spread of 2 models" in done.out
     before = stamps(made)
     repeated = alh2(*command)
     assert repeated.code == 0, repeated.err
