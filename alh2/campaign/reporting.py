@@ -13,13 +13,16 @@ from alh2.assess.samples import named_samples
 from alh2.assess.trust import load_decision
 from alh2.campaign.assessing import calibration_of, load_assessment
 from alh2.campaign.context import Campaign
+from alh2.campaign.predicted import predictions
 from alh2.campaign.provenance import provenance
 from alh2.campaign.state import CampaignState
+from alh2.campaign.status import rung_rows
+from alh2.config.public import public_param
 from alh2.core.errors import BadInputError
 from alh2.core.explored import SelectionVerdict
 from alh2.explore.explored_file import load_explored
 from alh2.label.quarantine import read_quarantine
-from alh2.production.isotherm_result import read_isotherm
+from alh2.production.isotherm_result import Isotherm, read_isotherm
 from alh2.production.md import read_md
 from alh2.report.html import summary_picture, write_report
 from alh2.report.model import (
@@ -32,17 +35,21 @@ from alh2.report.model import (
     QuarantinedLabel,
     Rdf,
     ReportData,
+    Rung,
 )
 from alh2.select.table import SELECTION_FILE, read_selection_table
 from alh2.train.lcurve import read_lcurve
 from alh2.train.members import members
 
 
-def report(campaign: Campaign, state: CampaignState) -> Path:
-    """Write the page and, beside it, ``summary.png`` with its four most telling figures; returns the page's path."""
+def report(campaign: Campaign, state: CampaignState, *, for_paper: bool = False) -> Path:
+    """Write the page and, beside it, ``summary.png`` with its four most telling figures; returns the page's path.
+
+    for_paper : figures as PNG of 300 dpi too
+    """
     data = collect(campaign, state)
     summary_picture(data, campaign.paths.report / "summary.png")
-    return write_report(data, campaign.paths.report)
+    return write_report(data, campaign.paths.report, for_paper=for_paper)
 
 
 def collect(campaign: Campaign, state: CampaignState) -> ReportData:
@@ -50,6 +57,7 @@ def collect(campaign: Campaign, state: CampaignState) -> ReportData:
     param = campaign.param
     iterations = range(state.iteration + 1)
     production = param.production
+    isotherm = _isotherm(campaign)
     return ReportData(
         title=f"{param.host.id if param.host else 'campaign'}: {param.source.stem}",
         state="done" if state.stage in ("report", "done") else f"{state.stage}, iteration {state.iteration}",
@@ -66,11 +74,13 @@ def collect(campaign: Campaign, state: CampaignState) -> ReportData:
         trust={i: found for i in iterations if (found := load_decision(campaign.paths.label(i))) is not None},
         insertions=[errors for i in iterations for errors in _insertions(campaign, i)],
         selections={i: verdicts for i in iterations if (verdicts := _verdicts(campaign, i))},
+        rungs=[Rung(row.number, row.loadings, row.words, row.converged) for row in rung_rows(state)],
         quarantine=[QuarantinedLabel(q.task, q.reason) for q in read_quarantine(campaign.paths.quarantine)],
         rdfs=_rdfs(campaign),
-        isotherm=_isotherm(campaign),
+        isotherm=_chains(isotherm),
+        predictions=predictions(campaign, isotherm),
         provenance=provenance(campaign, state),
-        param_json=json.dumps(param.raw, indent=1),
+        param_json=json.dumps(public_param(param.raw), indent=1),
     )
 
 
@@ -207,13 +217,16 @@ def _rdfs(campaign: Campaign) -> list[Rdf]:
     return [Rdf(result.temperature_k, label, np.array(result.r_ang), np.array(result.g), np.array(result.g_error))]
 
 
-def _isotherm(campaign: Campaign) -> list[IsothermPoint]:
-    """One entry per chain: the page shows where chains from different loadings disagree."""
+def _isotherm(campaign: Campaign) -> Isotherm | None:
     try:
-        isotherm = read_isotherm(campaign.paths.production / "isotherm")
+        return read_isotherm(campaign.paths.production / "isotherm")
     except BadInputError as error:  # of an earlier version
         campaign.reporter.message(f"no isotherm in the report: {error}")
-        return []
+        return None
+
+
+def _chains(isotherm: Isotherm | None) -> list[IsothermPoint]:
+    """One entry per chain: the page shows where chains from different loadings disagree."""
     if isotherm is None:
         return []
     return [

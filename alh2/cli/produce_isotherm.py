@@ -112,24 +112,20 @@ def _read_measured(comparison: Comparison) -> list[MeasuredIsotherm]:
 
 def _write(directory: Path, isotherm: Isotherm, measured: list[MeasuredIsotherm], comparison: Comparison) -> None:
     """Files for other programs, and figures."""
-    from alh2.production.isotherm_export import export_isotherm
-    from alh2.report.figures_isotherm import comparison_figure, heat_figure, save_figure
+    from alh2.report.isotherm_files import save_isotherm_files
 
-    export_isotherm(directory, isotherm)
-    for figure in (comparison_figure(isotherm, measured, unit=comparison.unit), heat_figure(isotherm)):
-        if figure is not None:
-            save_figure(figure, directory)
+    save_isotherm_files(directory, isotherm, measured, unit=comparison.unit)
     if comparison.density:
         _densities(directory, isotherm)
 
 
 def _densities(directory: Path, isotherm: Isotherm) -> None:
-    from alh2.production.isotherm_density import point_density
-    from alh2.report.figures_isotherm import save_figure
+    from alh2.production.isotherm_density import density_name, point_density
     from alh2.report.figures_md import density_figure
+    from alh2.report.stored import save_figure
 
     for point in isotherm.points:
-        name = f"density.{point.temperature_k:g}K.{point.pressure_bar:g}bar"
+        name = density_name(point)
         grid = point_density(directory, point, directory / f"{name}.cube")
         words = f"Density of H₂ centres at {point.temperature_k:g} K and {point.pressure_bar:g} bar, integrated."
         save_figure(density_figure(grid, name, words), directory)
@@ -158,6 +154,8 @@ def _of_campaign(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isoth
     from alh2.campaign.open import reopen_campaign
     from alh2.campaign.producing import last_trained, produce_isotherm
     from alh2.campaign.state import load_state
+    from alh2.cli.run import command_line
+    from alh2.production.made import write_made
 
     assert source.campaign is not None
     extra = {"--model": source.models, "--structure": source.structure, "--machine": source.machine}
@@ -187,16 +185,20 @@ def _of_campaign(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isoth
             fraction = _void(void, campaign.hosts()[-1], campaign.param.seed)
             campaign.reporter.stage("isotherm")
             isotherm = produce_isotherm(campaign, iteration, plan, void=fraction)
+            directory = campaign.paths.production / "isotherm"
+            write_made(directory, command=command_line(), seed=campaign.param.seed)
     finally:
         campaign.reporter.close()
-    return isotherm, campaign.paths.production / "isotherm"
+    return isotherm, directory
 
 
 def _of_files(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isotherm, Path]:
     from alh2.campaign.lock import DriverLock
     from alh2.campaign.progress import Reporter
+    from alh2.cli.run import command_line
     from alh2.config.load import load_machine
     from alh2.production.isotherm import run_isotherm
+    from alh2.production.made import write_made
 
     needed = {"--model": source.models, "--structure": source.structure}
     needed |= {"--machine": source.machine, "--output": source.output}
@@ -220,6 +222,7 @@ def _of_files(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isotherm
             isotherm = run_isotherm(
                 plan, setting, machine=machine, on_progress=reporter.tasks, on_message=reporter.message
             )
+            write_made(setting.directory, command=command_line(), seed=asked.seed)
     finally:
         reporter.close()
     return isotherm, setting.directory

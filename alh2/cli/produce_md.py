@@ -195,6 +195,8 @@ def _bonds(host: Atoms) -> HostBonds:
 
 def _run(plan: MdPlan, setting: MdRunsSetting, machine: StageMachine, density: bool) -> None:
     from alh2.campaign.progress import Reporter
+    from alh2.cli.run import command_line
+    from alh2.production.made import write_made
     from alh2.production.md_analysis import analyse
     from alh2.production.md_runs import run_md_plan
 
@@ -205,14 +207,15 @@ def _run(plan: MdPlan, setting: MdRunsSetting, machine: StageMachine, density: b
     finally:
         reporter.close()
     analysis = analyse(plan, setting, runs)
+    write_made(setting.directory, command=command_line(), seed=setting.root_seed)
     show(plan, analysis)
     _figures(plan, setting, analysis, density)
 
 
 def _figures(plan: MdPlan, setting: MdRunsSetting, analysis: MdAnalysis, density: bool) -> None:
     from alh2.production.md_density import md_density
-    from alh2.report.figures_isotherm import save_figure
     from alh2.report.figures_md import density_figure, deviation_figure, diffusion_figure, rdf_figures
+    from alh2.report.stored import save_figure
 
     for figure in (*rdf_figures(analysis), diffusion_figure(analysis), deviation_figure(plan, analysis)):
         if figure is not None:

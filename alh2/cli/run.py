@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import signal
 import sys
 import time
@@ -42,6 +43,11 @@ def quiet_libraries() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without Å still gets its lines
+
+
+def command_line() -> str:
+    """The command as it was given, for records of how something was made."""
+    return shlex.join(["alh2", *sys.argv[1:]])
 
 
 def stop_on_signals() -> None:
@@ -186,5 +192,5 @@ def report_command(
     campaign = reopen_campaign(directory)
     state = load_state(campaign.paths.state)
     assert state is not None
-    typer.echo(f"report: {report(campaign, state)}")
+    typer.echo(f"report: {report(campaign, state, for_paper=True)}")
     return 0

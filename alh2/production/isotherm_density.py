@@ -9,7 +9,21 @@ from alh2.analysis.rdf import guest_centres_ang
 from alh2.core.atoms import to_atoms
 from alh2.core.errors import BadInputError
 from alh2.explore.gcmc_job import read_samples
-from alh2.production.isotherm_result import IsothermPoint
+from alh2.production.isotherm_result import Isotherm, IsothermPoint
+
+
+def density_name(point: IsothermPoint) -> str:
+    """File stem of the density of `point`."""
+    return f"density.{point.temperature_k:g}K.{point.pressure_bar:g}bar"
+
+
+def shown_points(isotherm: Isotherm) -> list[IsothermPoint]:
+    """The lowest and the highest pressure of each temperature: what a report shows of all points."""
+    return [
+        point
+        for temperature_k in isotherm.temperatures_k
+        for point in dict.fromkeys((isotherm.at(temperature_k)[0], isotherm.at(temperature_k)[-1]))
+    ]
 
 
 def point_density(directory: Path, point: IsothermPoint, path: Path) -> DensityGrid:

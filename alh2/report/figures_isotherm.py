@@ -1,16 +1,14 @@
-"""Isotherms of one calculation beside measured ones, isosteric heats, and files of a figure: SVG, PNG, CSV."""
+"""Isotherms of one calculation beside measured ones, and isosteric heats."""
 
 from __future__ import annotations
 
 import math
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alh2.core.files import atomic_write_bytes, atomic_write_text
 from alh2.production.isotherm_result import Isotherm, interval_words
 from alh2.production.measured import MeasuredIsotherm
 from alh2.report.figures_common import (
@@ -22,16 +20,13 @@ from alh2.report.figures_common import (
     NumberTable,
     ReportFigure,
     new_figure,
-    png_bytes,
     style,
-    svg_bytes,
 )
 from alh2.report.figures_selection import plain_log_x
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PNG_DPI = 300
 WRAP = 62
 """Characters in a line of the legend."""
 _LINE_IN = 0.13
@@ -102,17 +97,6 @@ def heat_figure(isotherm: Isotherm) -> ReportFigure | None:
     words = "Isosteric heat of adsorption against loading; bars: one standard error."
     alt = f"Isosteric heat in kJ/mol against molecules per cell by {len(drawn)} methods and temperatures."
     return ReportFigure("isosteric_heat", words, alt, figure, (numbers,))
-
-
-def save_figure(figure: ReportFigure, directory: Path) -> list[Path]:
-    """Write the figure as SVG and PNG and each table behind it as CSV; returns the paths."""
-    paths = [directory / f"{figure.name}.svg", directory / f"{figure.name}.png"]
-    atomic_write_bytes(paths[0], svg_bytes(figure.figure))
-    atomic_write_bytes(paths[1], png_bytes(figure.figure, dpi=PNG_DPI))
-    for table in figure.tables:
-        paths.append(directory / f"{table.name}.figure.csv")
-        atomic_write_text(paths[-1], table.csv())
-    return paths
 
 
 def _computed(ax: Axes, isotherm: Isotherm, unit: str) -> list[tuple[Cell, ...]]:

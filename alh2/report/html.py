@@ -8,33 +8,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alh2.core.files import atomic_write_bytes, atomic_write_text
-from alh2.report.figures_common import ReportFigure, png_bytes, style, svg_bytes
+from alh2.report.figures_common import ReportFigure, png_bytes, style
 from alh2.report.model import ReportData
 from alh2.report.sections import Section, build_sections, deciding_insertions, key_numbers
+from alh2.report.stored import DrawnFigure, drawn
 
 if TYPE_CHECKING:
     from jinja2 import Template
     from matplotlib.axes import Axes
 
 
-def write_report(data: ReportData, directory: Path) -> Path:
+def write_report(data: ReportData, directory: Path, *, for_paper: bool = False) -> Path:
     """Render `data` into `directory`; returns the path of the page.
 
     Writes ``index.html`` (nothing in it is loaded from elsewhere: styles and figures are inside), ``figures/*.svg``
-    and ``figures/*.csv`` with the numbers behind each figure. Each file is replaced in one step, the page last, so
-    a reader never sees half a report and writing again is harmless. Raises OSError where `directory` is not
-    writable.
+    and ``figures/*.csv`` with the numbers behind each figure, and with `for_paper` ``figures/*.png`` of 300 dpi. Each
+    file is replaced in one step, the page last, so a reader never sees half a report and writing again is harmless.
+    Raises OSError where `directory` is not writable.
     """
     folder = directory / "figures"
     with style():
         sections = build_sections(data)
-        pictures = {figure.name: svg_bytes(figure.figure) for figure in _figures(sections)}
-    for figure in _figures(sections):
-        atomic_write_bytes(folder / f"{figure.name}.svg", pictures[figure.name])
+        figures = [f if isinstance(f, DrawnFigure) else drawn(f, for_paper=for_paper) for f in _figures(sections)]
+    for figure in figures:
+        atomic_write_bytes(folder / f"{figure.name}.svg", figure.svg)
+        if for_paper:
+            atomic_write_bytes(folder / f"{figure.name}.png", figure.png)
         for table in figure.tables:
-            atomic_write_text(folder / f"{table.name}.csv", table.csv())
-    uris = {name: "data:image/svg+xml;base64," + base64.b64encode(svg).decode() for name, svg in pictures.items()}
-    page = _template().render(data=data, sections=sections, key_numbers=key_numbers(data), uris=uris)
+            atomic_write_text(folder / f"{table.name}.csv", table.text)
+    uris = {f.name: "data:image/svg+xml;base64," + base64.b64encode(f.svg).decode() for f in figures}
+    has_view = any(section.view is not None for section in sections)
+    page = _template().render(
+        data=data,
+        sections=sections,
+        key_numbers=key_numbers(data),
+        uris=uris,
+        has_view=has_view,
+        for_paper=for_paper,
+    )
     path = directory / "index.html"
     atomic_write_text(path, page)
     return path
@@ -96,7 +107,7 @@ def _not_yet(ax: Axes) -> None:
     ax.text(0.5, 0.5, "not yet reached", transform=ax.transAxes, ha="center", va="center", color="0.4")
 
 
-def _figures(sections: list[Section]) -> list[ReportFigure]:
+def _figures(sections: list[Section]) -> list[ReportFigure | DrawnFigure]:
     return [figure for section in sections for figure in section.figures]
 
 

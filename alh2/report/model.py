@@ -14,6 +14,11 @@ from alh2.assess.trust import TrustDecision
 from alh2.assess.uncertainty import CommitteeCalibration
 from alh2.core.explored import SelectionVerdict
 from alh2.core.frames import Target
+from alh2.production.isotherm_result import Isotherm
+from alh2.production.made import Made
+from alh2.production.md_summary import MdSummary
+from alh2.report.scene import DensityScene
+from alh2.report.stored import DrawnFigure
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +130,16 @@ class IsothermPoint:
 
 
 @dataclass(frozen=True)
+class Rung:
+    """One rung of the curriculum over loadings, and where it stands in words."""
+
+    number: int
+    loadings: str
+    words: str
+    converged: bool
+
+
+@dataclass(frozen=True)
 class QuarantinedLabel:
     """A label that was refused."""
 
@@ -139,6 +154,19 @@ class ProvenanceItem:
     section: str
     name: str
     value: str
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What production left: numbers, the figures that lie beside them, and how they were made; None: not there."""
+
+    isotherm: Isotherm | None = None
+    isotherm_figures: tuple[DrawnFigure, ...] = ()
+    isotherm_made: Made | None = None
+    md: MdSummary | None = None
+    md_figures: tuple[DrawnFigure, ...] = ()
+    md_made: Made | None = None
+    densities: tuple[DensityScene, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,8 +188,10 @@ class ReportData:
     calibrations: list[IterationCalibration] = field(default_factory=list)
     trust: dict[int, TrustDecision] = field(default_factory=dict)
     selections: dict[int, list[SelectionVerdict]] = field(default_factory=dict)
+    rungs: list[Rung] = field(default_factory=list)
     quarantine: list[QuarantinedLabel] = field(default_factory=list)
     rdfs: list[Rdf] = field(default_factory=list)
     isotherm: list[IsothermPoint] = field(default_factory=list)
+    predictions: Predictions = Predictions()
     provenance: list[ProvenanceItem] = field(default_factory=list)
     param_json: str = ""

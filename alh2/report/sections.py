@@ -8,36 +8,64 @@ from dataclasses import dataclass
 
 from alh2.core.frames import Target
 from alh2.report import figures_calibration as calibration
+from alh2.report import figures_coverage as covered
+from alh2.report import figures_density as density
 from alh2.report import figures_production as production
 from alh2.report import figures_selection as selection
 from alh2.report import figures_training as training
-from alh2.report import tables, words, words_calibration
+from alh2.report import tables, tables_predicted, words, words_calibration
 from alh2.report.figures_common import ReportFigure
 from alh2.report.model import ReportData
+from alh2.report.stored import DrawnFigure
+from alh2.report.view3d import View3d, view3d
 
 TARGETS: tuple[Target, ...] = ("interaction", "total")
+
+SOURCES = {
+    "campaign": "iter.NNNNNN/03.assess/assess.json, iter.NNNNNN/02.fp/selection.csv",
+    "learning": "lcurve.out of each model below iter.NNNNNN/00.train",
+    "accuracy": "iter.NNNNNN/03.assess/errors.total.npz and errors.interaction.npz",
+    "insertion": "iter.NNNNNN/03.assess/errors.total.npz and errors.interaction.npz",
+    "calibration": "iter.NNNNNN/03.assess/calibration.*.json, iter.NNNNNN/02.fp/trust.json",
+    "selection": "iter.NNNNNN/02.fp/selection.csv, iter.NNNNNN/01.model_devi/explored.npz",
+    "coverage": "iter.NNNNNN/02.fp/selection.csv, iter.NNNNNN/01.model_devi/explored.npz, state.json",
+    "rdf": "production/md/md.json, production/md/made.json",
+    "density": "the cube files named under the figures",
+    "isotherm": "production/isotherm/isotherm.json, production/isotherm/made.json",
+    "dynamics": "production/md-runs/md_runs.json, production/md-runs/made.json",
+    "quarantine": "quarantine.jsonl",
+    "provenance": "journal.jsonl, campaign.json, iter.NNNNNN/00.train/*/input.json",
+}
+"""Files of the campaign directory that the numbers of each section are read from."""
 
 
 @dataclass(frozen=True)
 class KeyNumber:
-    """One number of the head of the page."""
+    """One number of the head of the page; section : where it comes from."""
 
     name: str
     value: str
     note: str = ""
+    section: str = "summary"
 
 
 @dataclass(frozen=True)
 class Section:
-    """One section of the page; `code` is shown folded and preformatted."""
+    """One section of the page; `code` is shown folded and preformatted, `view` below the figures."""
 
     id: str
     title: str
     paragraphs: Sequence[str] = ()
-    figures: Sequence[ReportFigure] = ()
+    figures: Sequence[ReportFigure | DrawnFigure] = ()
     tables: Sequence[tables.PageTable] = ()
     code: str = ""
     code_title: str = ""
+    view: View3d | None = None
+
+    @property
+    def source(self) -> str:
+        """Files that the numbers of this section are read from, "" for none."""
+        return SOURCES.get(self.id, "")
 
 
 def build_sections(data: ReportData) -> list[Section]:
@@ -50,10 +78,13 @@ def build_sections(data: ReportData) -> list[Section]:
         _insertion(data),
         _calibration(data),
         _selection(data),
+        _coverage(data),
         Section(
             "rdf", "Where H₂ sits", words.rdf_words(data.rdfs), [production.rdf_figure(data.rdfs)] if data.rdfs else []
         ),
+        _density(data),
         _isotherm(data),
+        _dynamics(data),
         _quarantine(data),
         Section("limits", "What these numbers do not say", words.limits_words(data, labels_from_xtb=from_xtb(data))),
         _provenance(data),
@@ -82,23 +113,22 @@ def deciding_insertions(data: ReportData) -> production.InsertionErrors | None:
 
 def key_numbers(data: ReportData) -> list[KeyNumber]:
     """The head of the page."""
-    numbers = [KeyNumber("converged", "yes" if data.converged else "no", data.state)]
+    numbers = [KeyNumber("converged", "yes" if data.converged else "no", data.state, "campaign")]
     if data.iterations:
         last = data.iterations[-1]
-        numbers.append(KeyNumber("labels", str(last.n_labels_total), f"{len(data.iterations)} iterations"))
+        numbers.append(KeyNumber("labels", str(last.n_labels_total), f"{len(data.iterations)} iterations", "campaign"))
         if last.force_rmse_ev_ang is not None:
-            numbers.append(KeyNumber("force RMSE", f"{last.force_rmse_ev_ang:.3f} eV/Å", "held-out"))
+            numbers.append(KeyNumber("force RMSE", f"{last.force_rmse_ev_ang:.3f} eV/Å", "held-out", "accuracy"))
     errors = deciding_insertions(data)
     if errors is not None:
         s = words.insertion_statistics(errors, data.temperature_k)
-        numbers.append(
-            KeyNumber("insertion RMSE", f"{1000 * s.rmse_ev:.1f} meV", f"{s.n} held-out, kT {1000 * s.kt_ev:.1f} meV")
-        )
+        held_out = f"{s.n} held-out, kT {1000 * s.kt_ev:.1f} meV"
+        numbers.append(KeyNumber("insertion RMSE", f"{1000 * s.rmse_ev:.1f} meV", held_out, "insertion"))
         mean = tables.worst_mean_words(1000 * s.mean_ev, 1000 * s.mean_error_ev)
-        numbers.append(KeyNumber("insertion mean error", f"{mean} meV", "model − label"))
+        numbers.append(KeyNumber("insertion mean error", f"{mean} meV", "model − label", "insertion"))
         low, high = words.factor(s.ln_henry - s.ln_henry_error), words.factor(s.ln_henry + s.ln_henry_error)
         note = f"by the mean error at {data.temperature_k:g} K; {low} to {high} within its standard error"
-        numbers.append(KeyNumber("Henry constant", f"× {words.factor(s.ln_henry)}", note))
+        numbers.append(KeyNumber("Henry constant", f"× {words.factor(s.ln_henry)}", note, "insertion"))
     return numbers
 
 
@@ -188,17 +218,45 @@ def _selection(data: ReportData) -> Section:
     )
 
 
+def _coverage(data: ReportData) -> Section:
+    fields = covered.coverage(data.selections)
+    figures = [covered.coverage_figure(fields, data.f_trust_lo_ev_ang)] if fields else []
+    shown = [covered.rung_table(data.rungs)] if data.rungs else []
+    paragraphs = covered.coverage_words(fields, data.rungs)
+    return Section("coverage", "Coverage and curriculum", paragraphs, figures, shown)
+
+
+def _density(data: ReportData) -> Section:
+    title = "The density of H₂ in the cell"
+    scenes = data.predictions.densities
+    figures = [density.isosurface_figure(scene) for scene in scenes]
+    return Section("density", title, words.density_words(scenes), figures, view=view3d(scenes))
+
+
 def _isotherm(data: ReportData) -> Section:
     paragraphs = words.isotherm_words(data.isotherm)
     if not data.isotherm:
         return Section("isotherm", "Isotherm", paragraphs)
-    return Section(
-        "isotherm",
-        "Isotherm",
-        paragraphs,
-        [production.isotherm_figure(data.isotherm)],
-        [tables.isotherm_table(data.isotherm)],
-    )
+    figures: list[ReportFigure | DrawnFigure] = [production.isotherm_figure(data.isotherm)]
+    shown = [tables.isotherm_table(data.isotherm)]
+    found = data.predictions.isotherm
+    if found is not None:
+        figures += data.predictions.isotherm_figures
+        shown.insert(0, tables_predicted.points_table(found))
+        shown += [tables_predicted.henry_table(found)] if found.henry else []
+        made = data.predictions.isotherm_made
+        paragraphs.append(tables_predicted.made_words("production/isotherm", "isotherm.json", made))
+    return Section("isotherm", "Isotherm", paragraphs, figures, shown)
+
+
+def _dynamics(data: ReportData) -> Section:
+    title, found = "Molecular dynamics at several temperatures", data.predictions.md
+    if found is None:
+        return Section("dynamics", title, [f"{words.NOT_YET} It comes from alh2 produce md."])
+    paragraphs = tables_predicted.md_words(found)
+    made = data.predictions.md_made
+    paragraphs.append(tables_predicted.made_words("production/md-runs", "md_runs.json", made))
+    return Section("dynamics", title, paragraphs, data.predictions.md_figures, [tables_predicted.md_table(found)])
 
 
 def _quarantine(data: ReportData) -> Section:

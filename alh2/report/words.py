@@ -19,6 +19,7 @@ from alh2.report.figures_production import (
 )
 from alh2.report.figures_selection import SelectionCount
 from alh2.report.model import InsertionErrors, IsothermPoint, Parity, Rdf, ReportData
+from alh2.report.scene import DensityScene
 
 NOT_YET = "Not yet reached."
 
@@ -262,6 +263,21 @@ def rdf_words(rdfs: Sequence[Rdf]) -> list[str]:
             f"{rdf.label}, {rdf.temperature_k:g} K: first peak at {peak:.2f} ± {half_bin:.2f} Å (half a bin), "
             f"{signed(peak - PAPER_PEAK_ANG, 2)} Å from {PAPER_PEAK_ANG} Å in the DFT-based literature and "
             f"{signed(peak - GFN1_PEAK_ANG, 2)} Å from {GFN1_PEAK_ANG} Å, the GFN1-xTB minimum."
+        )
+    return text
+
+
+def density_words(scenes: Sequence[DensityScene]) -> list[str]:
+    """How much of the cell the molecules keep to."""
+    if not scenes:
+        return [f"{NOT_YET} Densities come from production; alh2 produce isotherm and md write more with --density."]
+    text = []
+    for scene in scenes:
+        volume = abs(float(np.linalg.det(scene.cell_ang)))
+        inner = next(s for s in scene.surfaces if s.fraction == 0.5)
+        text.append(
+            f"{scene.words} {scene.grid.n_molecules:.2f} molecules on average; half of them keep to "
+            f"{100 * inner.volume_ang3 / volume:.2g} % of the cell."
         )
     return text
 

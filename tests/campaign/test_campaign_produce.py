@@ -34,6 +34,14 @@ def test_everything_of_a_campaign(again, alh2) -> None:
     assert {r["model"] for t in runs["temperatures"] for r in t["replicas"]} == {0, 1}
     assert f"report: {again.workdir / 'report' / 'index.html'}" in done.out
     assert "95 % intervals: statistics, widened by the spread of 2 models" in done.out
+    page = (again.workdir / "report" / "index.html").read_text()
+    for words in (
+        "figure-predicted_isotherm",
+        "figure-md_deviation",
+        "figure-density_md_77K",
+        "made by “alh2 produce all",
+    ):
+        assert words in page, words
     before = stamps(made)
     repeated = alh2(*command)
     assert repeated.code == 0, repeated.err

@@ -15,7 +15,8 @@ from alh2.core.errors import BadInputError
 from alh2.production.isotherm_export import export_isotherm, table_csv, to_pygaps
 from alh2.production.isotherm_result import CoverageHeat, HenryPoint, HostFacts, Isotherm, IsothermPoint, VoidFacts
 from alh2.production.measured import read_measured, to_mol_per_kg
-from alh2.report.figures_isotherm import comparison_figure, heat_figure, save_figure
+from alh2.report.figures_isotherm import comparison_figure, heat_figure
+from alh2.report.stored import read_figures, save_figure
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference"
 PRESSURES_BAR = (0.01, 0.15, 1.0)
@@ -161,7 +162,10 @@ def test_figures_show_every_curve_with_its_origin(isotherm: Isotherm, tmp_path: 
     heats = heat_figure(isotherm)
     assert heats is not None and len(heats.tables[0].rows) == 6 + 1 + 1
     paths = save_figure(figure, tmp_path) + save_figure(heats, tmp_path)
-    assert {path.suffix for path in paths} == {".svg", ".png", ".csv"} and all(p.stat().st_size > 100 for p in paths)
+    assert {path.suffix for path in paths} == {".svg", ".png", ".csv", ".json"}
+    assert all(path.stat().st_size > 100 for path in paths)
+    stored = read_figures(tmp_path, prefix="stored_", leave_out=("isosteric",))
+    assert [(f.name, f.caption, f.svg) for f in stored] == [("stored_isotherm", figure.caption, paths[0].read_bytes())]
     rows = list(csv.DictReader((tmp_path / "isotherm.figure.csv").read_text().splitlines()))
     ours = [r for r in rows if r["curve"] == "computed here, al-soc-mof, 77 K, absolute"]
     assert [float(r["loading_wt%"]) for r in ours][1] == pytest.approx(0.928607, abs=1e-6)

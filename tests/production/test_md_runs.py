@@ -20,8 +20,8 @@ from alh2.production.md_analysis import RESULT_FILE, analyse
 from alh2.production.md_density import md_density
 from alh2.production.md_plan import END_FILE, MdPlan, MdRunsSetting
 from alh2.production.md_runs import MdTrajectory, guest_paths_ang, run_md_plan
-from alh2.report.figures_isotherm import save_figure
 from alh2.report.figures_md import density_figure, deviation_figure, diffusion_figure, rdf_figures
+from alh2.report.stored import save_figure
 
 ANYTHING = SelectConfig(0.0, 10.0, 1.0, 0, 0, min_distance_ang=0.2, h2_bond_max_ang=9.0, framework_bond_stretch=9.0)
 PLAN = MdPlan((77.0,), 2, n_steps=60, n_equilibration=10, segment_steps=40, dt_ps=0.00025, sample_every=2)

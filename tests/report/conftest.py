@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 
+from alh2.analysis.density import guest_density
+from alh2.analysis.diffusion import Arrhenius
 from alh2.assess.calibration import DeviationSample
 from alh2.assess.groups import GROUPS
 from alh2.assess.samples import NamedSample
@@ -17,6 +21,11 @@ from alh2.assess.uncertainty import calibrate_committee
 from alh2.config.model import SelectConfig
 from alh2.core.explored import ExploredFrame, SelectionVerdict
 from alh2.core.frames import Frame, Target
+from alh2.production.isotherm_result import HenryPoint, HostFacts, Isotherm
+from alh2.production.isotherm_result import IsothermPoint as PooledPoint
+from alh2.production.made import Made, ModelFile
+from alh2.production.md_summary import Known, MdSummary, TemperatureSummary
+from alh2.report.figures_isotherm import comparison_figure
 from alh2.report.html import write_report
 from alh2.report.model import (
     InsertionErrors,
@@ -25,11 +34,15 @@ from alh2.report.model import (
     IterationSummary,
     LearningCurve,
     Parity,
+    Predictions,
     ProvenanceItem,
     QuarantinedLabel,
     Rdf,
     ReportData,
+    Rung,
 )
+from alh2.report.scene import density_scene
+from alh2.report.stored import read_figures, save_figure
 
 N_HOST = 30
 LOADINGS = (0, 2, 4, 6, 9, 12)
@@ -176,6 +189,41 @@ def trust_decisions(calibrated: list[IterationCalibration]) -> dict[int, TrustDe
     return {i: decide(asked, i, of.get((i - 1, "total")), of.get((i - 1, "interaction"))) for i in range(3)}
 
 
+def predictions(rng: np.random.Generator, folder: Path) -> Predictions:
+    """An isotherm with heats, MD at two temperatures with a stored figure, and one density around a node."""
+    points = tuple(
+        PooledPoint(77.0, p, p, 1e-5 * p, n, 0.1, math.nan, math.nan, 6.0 + n / 10, 0.2, 1.0, False, 1000, True, ())
+        for p, n in ((0.01, 2.0), (0.1, 5.5), (1.0, 9.0))
+    )
+    host = HostFacts("node", "Al3C6H7O14", 440.0, 4096.0, "a test potential", 0.74, 12)
+    henry = HenryPoint(77.0, 300.0, 12.0, 1e-3, 4e-5, 6.1, 0.1, 20000, 900.0, True)
+    isotherm = Isotherm(host, None, points, (henry,))
+    save_figure(comparison_figure(isotherm), folder)
+    node = Atoms("AlOHC", [[8, 8, 8], [9.8, 8, 8], [10.4, 8.8, 8], [8, 8, 9.9]], cell=[16, 16, 16], pbc=True)
+    centres = [rng.normal([6.0, 8.0, 8.0], 0.5, (4, 3)) for _ in range(150)]
+    grid = guest_density(centres, np.array(node.cell), spacing_ang=0.5)
+    scene = density_scene(grid, node, name="density_77K", words="H₂ centres at 77 K.", source="isotherm/density.cube")
+    assert scene is not None
+    known = Known(1.2, 0.1)
+    diffusing = TemperatureSummary(
+        77.0, 6, 2, 400, 3, 0.21, ("77K.r1: H2 bond 1.4 Å",), known, known, Known(3.0, 0.5), 40, 1.9e-9, 1.5e-9, 2.4e-9,
+        None,
+    )  # fmt: skip
+    stuck = replace(diffusing, temperature_k=10.0, d_m2_s=math.nan, residence_ps=Known(math.nan, math.nan), ended=())
+    made = Made(
+        "alh2 produce md quickstart", 1, (ModelFile("graph.000.pb", "../../iter.000001/graph.000.pb", "ab" * 16),)
+    )
+    return Predictions(
+        isotherm=isotherm,
+        isotherm_figures=tuple(read_figures(folder, prefix="predicted_")),
+        isotherm_made=made,
+        md=MdSummary("nve", 10.0, (stuck, diffusing), Arrhenius(4.3, 0.2, -18.0, 0.3)),
+        md_figures=tuple(read_figures(folder, prefix="md_")),
+        md_made=None,
+        densities=(scene,),
+    )
+
+
 def _frame(n_h2: int) -> Frame:
     symbols = ("Al",) * N_HOST + ("H",) * 2 * n_h2
     return Frame(symbols, np.zeros((len(symbols), 3)), np.eye(3) * 16.0, N_HOST, "node")
@@ -201,7 +249,7 @@ def _summary(iteration: int) -> IterationSummary:
 
 
 @pytest.fixture(scope="session")
-def report_data() -> ReportData:
+def report_data(tmp_path_factory: pytest.TempPathFactory) -> ReportData:
     """A whole campaign."""
     campaign = Campaign(np.random.default_rng(2024))
     calibrated = calibrations(np.random.default_rng(77))
@@ -222,9 +270,14 @@ def report_data() -> ReportData:
         calibrations=calibrated,
         trust=trust_decisions(calibrated),
         selections={i: campaign.verdicts(i) for i in range(3)},
+        rungs=[
+            Rung(1, "6", "iteration 0 to 1, converged", True),
+            Rung(2, "0, 2, 4", "iteration 2, not converged", False),
+        ],
         quarantine=[QuarantinedLabel("iter.000001/02.fp/task.000.000007", "SCF not converged in 250 cycles")],
         rdfs=[campaign.rdf("6 H₂ on the node", 77.0)],
         isotherm=campaign.isotherm(),
+        predictions=predictions(np.random.default_rng(5), tmp_path_factory.mktemp("stored")),
         provenance=[
             ProvenanceItem("versions", "alh2", "0.1.0"),
             ProvenanceItem("versions", "deepmd-kit", "3.2.0"),
@@ -237,13 +290,21 @@ def report_data() -> ReportData:
 @pytest.fixture(scope="session")
 def written_report(report_data: ReportData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of `report_data`, rendered once."""
-    return write_report(report_data, tmp_path_factory.mktemp("report"))
+    return write_report(report_data, tmp_path_factory.mktemp("report"), for_paper=True)
 
 
 @pytest.fixture
 def empty_data(report_data: ReportData) -> ReportData:
     """A campaign in which nothing has happened yet."""
     return ReportData("Nothing yet", "waiting", False, "", "", *TRUST, 77.0)
+
+
+def _hostile(known: Predictions, bad: str) -> Predictions:
+    """Words of the predictions replaced."""
+    scene = replace(known.densities[0], words=bad, source=bad)
+    figure = replace(known.isotherm_figures[0], caption=bad, alt=bad)
+    made = Made(bad, 1, (ModelFile(bad, bad, bad),))
+    return replace(known, densities=(scene,), isotherm_figures=(figure,), md_figures=(), isotherm_made=made)
 
 
 @pytest.fixture
@@ -256,7 +317,7 @@ def hostile_data(report_data: ReportData) -> ReportData:
         parities=[replace(report_data.parities[0], system=bad)],
         insertions=[],
         calibrations=[],
-        isotherm=[],
+        predictions=_hostile(report_data.predictions, bad),
         selections={0: [replace(v, reason=bad, band="failed") for v in report_data.selections[0][:20]]},
         title=bad,
         state=bad,

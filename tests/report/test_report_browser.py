@@ -64,7 +64,7 @@ def test_every_picture_loads_and_a_phone_needs_no_sideways_scrolling(written_rep
         probe, tmp_path / "profile", "--dump-dom", "--window-size=520,900", "--virtual-time-budget=4000"
     )
     assert console == []
-    assert 'data-images="19/19"' in dom
+    assert 'data-images="23/23"' in dom
     assert 'data-overflow="0"' in dom
 
 

@@ -28,8 +28,11 @@ SECTIONS = [
     "insertion",
     "calibration",
     "selection",
+    "coverage",
     "rdf",
+    "density",
     "isotherm",
+    "dynamics",
     "quarantine",
     "limits",
     "provenance",
@@ -57,7 +60,7 @@ class Page(HTMLParser):
         assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.text += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
@@ -99,11 +102,21 @@ def test_all_sections_in_order_and_reachable_by_keyboard(page: Page) -> None:
     assert page.all("html")[0]["lang"] == "en"
 
 
-def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(page: Page, written: Path) -> None:
+SCRIPTS = ["view3d-library", "view3d-scenes", None]
+"""Of the view in three dimensions, and nothing else."""
+
+
+def scripts(page: Page) -> list[str | None]:
+    return [a.get("id") for a in page.all("script")]
+
+
+def test_nothing_is_loaded_from_elsewhere(page: Page, written: Path) -> None:
     found = list(resources(page))
     assert len(found) > 10 and all(uri.startswith("data:") for uri in found)
-    text = written.read_text()
-    assert page.all("script") == [] and "@import" not in text and "url(" not in text and "http" not in text
+    text = re.sub(r"<script.*?</script>", "", written.read_text(), flags=re.DOTALL)
+    assert scripts(page) == SCRIPTS and "@import" not in text and "url(" not in text and "://" not in text
+    policy = next(str(a["content"]) for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none';") and "http" not in policy and "*" not in policy
     for uri in found:
         if "svg" in uri:
             svg = base64.b64decode(uri.split(",", 1)[1]).decode()
@@ -113,7 +126,7 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(page: Page, written: 
 
 def test_every_figure_has_alt_text_and_a_caption(page: Page, written: Path) -> None:
     images = page.all("img")
-    assert len(images) == len(page.all("figure")) == len(page.all("figcaption")) == 19
+    assert len(images) == len(page.all("figure")) == len(page.all("figcaption")) == 23
     assert all(len(str(image["alt"])) > 40 for image in images)
     names = {str(a["id"]).removeprefix("figure-") for a in page.all("figure")}
     assert names == {path.stem for path in (written.parent / "figures").glob("*.svg")}
@@ -188,7 +201,7 @@ def test_page_shows_provenance_param_file_and_quarantine(page: Page) -> None:
 
 def test_writing_again_gives_the_same_bytes(written: Path, report_data: ReportData, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(written.parent, tmp_path / "copy"))
-    write_report(report_data, copy)
+    write_report(report_data, copy, for_paper=True)
     first = {p.relative_to(written.parent): p.read_bytes() for p in written.parent.rglob("*") if p.is_file()}
     second = {p.relative_to(copy): p.read_bytes() for p in copy.rglob("*") if p.is_file()}
     assert first == second and len(first) > 20
@@ -197,6 +210,7 @@ def test_writing_again_gives_the_same_bytes(written: Path, report_data: ReportDa
 def test_empty_campaign_says_so_everywhere(empty_data: ReportData, tmp_path: Path) -> None:
     page = Page(write_report(empty_data, tmp_path).read_text())
     assert [a["id"] for a in page.all("section")] == SECTIONS
+    assert page.all("script") == [] and "script-src" not in (tmp_path / "index.html").read_text()
     assert page.all("img") == [] and page.text.lower().count("not yet reached") >= 6
     assert "No iteration has finished" in page.text
     assert not list(tmp_path.glob("figures/*"))
@@ -205,7 +219,7 @@ def test_empty_campaign_says_so_everywhere(empty_data: ReportData, tmp_path: Pat
 def test_hostile_strings_are_escaped(hostile_data: ReportData, tmp_path: Path) -> None:
     path = write_report(hostile_data, tmp_path)
     page = Page(path.read_text())
-    assert page.all("script") == [] and page.open == []
+    assert scripts(page) == SCRIPTS and page.open == []
     assert all(uri.startswith("data:") for uri in resources(page))
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
     assert 'alert("x")' in page.text  # shown as text
@@ -264,3 +278,25 @@ def test_global_matplotlib_state_is_untouched(empty_data: ReportData, report_dat
     before = dict(matplotlib.rcParams)
     summary_picture(report_data, tmp_path / "a.png")
     assert dict(matplotlib.rcParams) == before
+
+
+def test_predictions_are_shown_with_where_they_come_from(page: Page) -> None:
+    for text in (
+        "made by “alh2 produce md quickstart” with root seed 1",
+        "production/md-runs/md_runs.json; how it was made was not recorded",
+        "1.9e-09",
+        "Activation energy of diffusion 4.30 ± 0.2 kJ/mol",
+        "Ended early: 77K.r1: H2 bond 1.4 Å",
+        "300 ± 12",
+        "half of them keep to",
+    ):
+        assert text in page.text, text
+
+
+def test_figures_lie_beside_the_page_for_paper(written: Path) -> None:
+    from PIL import Image
+
+    folder = written.parent / "figures"
+    assert {p.stem for p in folder.glob("*.png")} == {p.stem for p in folder.glob("*.svg")}
+    with Image.open(folder / "density_77K.png") as picture:
+        assert picture.size[0] == 2100  # 7 inches at 300 dpi
