@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from alh2.cli import check, export_dpgen, gcmc, ingest, init, label, produce, run, structure
+from alh2.cli import check, export_dpgen, gcmc, ingest, init, label, produce, publish, run, structure
 from alh2.cli.errors import run_app
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
 )
 
 
-for _command in (init, check, run, ingest, structure, label, gcmc, produce, export_dpgen):
+for _command in (init, check, run, ingest, structure, label, gcmc, produce, publish, export_dpgen):
     _command.register(app)
 
 

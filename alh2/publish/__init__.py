@@ -1,0 +1,1 @@
+"""A campaign as a folder to publish: models, data, inputs, results, and what they were made with."""

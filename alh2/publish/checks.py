@@ -1,0 +1,106 @@
+"""What a bundle is tried with: one labelled structure, the numbers that each model gives for it, scripts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import atomic_masses, atomic_numbers
+from ase.io import write
+
+from alh2.campaign.context import Campaign
+from alh2.core.atoms import to_atoms
+from alh2.core.errors import BadInputError
+from alh2.core.files import atomic_write_json, atomic_write_text
+from alh2.core.frames import Label, LabelledFrame
+from alh2.explore.lammps import CONF_FILE, write_conf
+from alh2.potential.deeppot import DeepPotEvaluator
+from alh2.potential.pair_baseline import load_pair_baseline
+from alh2.publish.parts import PublishedModel
+from alh2.structure.site_kinds import site_kinds
+
+FOLDER = "examples"
+DIGITS = 8
+LAMMPS_FILE, ASE_FILE, INTERACTION_FILE = "in.lammps", "load_ase.py", "interaction_energy.py"
+
+
+def write_checks(campaign: Campaign, models: Sequence[PublishedModel], bundle: Path) -> None:
+    """Write ``examples/``: the structure for ASE and LAMMPS, ``expected.json``, scripts; evaluates every model once."""
+    folder = bundle / FOLDER
+    folder.mkdir()
+    labelled = example_frame(campaign)
+    frame = labelled.frame
+    atoms = to_atoms(frame)
+    kinds = site_kinds(to_atoms(frame.bare_host()))
+    atoms.set_array("site_kind", np.array([*kinds, *["H2"] * (frame.n_atoms - frame.n_host)]))
+    write(folder / "structure.extxyz", atoms, format="extxyz")
+    write_conf(frame, folder / CONF_FILE, type_map=campaign.param.type_map)
+    answers = {m.graph: DeepPotEvaluator(bundle / m.graph).evaluate([frame])[0] for m in models}
+    content = {
+        "structure": f"{frame.host_id} with {frame.n_h2} H2, from {frame.provenance.source}, held out or first",
+        "label": {"labeler": labelled.label.labeler, "energy_ev": round(labelled.label.energy_ev, DIGITS)},
+        "networks": [_network(m.graph, answers[m.graph]) for m in models],
+        "interaction": [_interaction(bundle, m, labelled, answers[m.graph]) for m in models if m.pair_baseline],
+    }
+    atomic_write_json(folder / "expected.json", content)
+    force = [m.graph for m in models if m.target == campaign.force_committee.target]
+    text = lammps_input(force, campaign.param.type_map, campaign.param.explore.mass_amu, answers[force[0]].energy_ev)
+    atomic_write_text(folder / LAMMPS_FILE, text)
+    for name in (ASE_FILE, *([INTERACTION_FILE] if content["interaction"] else [])):
+        with as_file(files("alh2.publish.examples") / name) as source:
+            shutil.copyfile(source, folder / name)
+
+
+def example_frame(campaign: Campaign) -> LabelledFrame:
+    """The held-out (or, without any, training) frame with the fewest guests, but some, on a host.
+
+    Raises BadInputError where the data set has none.
+    """
+    for split in ("valid", "train"):
+        frames = campaign.store.load("valid" if split == "valid" else "train")
+        loaded = [f for f in frames if f.frame.n_host and f.frame.n_h2]
+        if loaded:
+            return min(loaded, key=lambda f: (f.frame.n_h2, f.frame.digest))
+    raise BadInputError(str(campaign.paths.dataset), expected="labelled frames with H2 on a host", found="none")
+
+
+def lammps_input(graphs: Sequence[str], type_map: Sequence[str], masses_amu: Sequence[float], energy_ev: float) -> str:
+    """A LAMMPS input that prints the potential energy of the structure by the first of `graphs`."""
+    masses = masses_amu or [float(atomic_masses[atomic_numbers[symbol]]) for symbol in type_map]
+    deviation = " out_freq 1 out_file model_devi.out" if len(graphs) > 1 else ""
+    lines = [
+        "# Energy of structure.extxyz by the first model; with several models, model_devi.out has their deviation.",
+        "# In this folder: lmp -in in.lammps -log none",
+        "units metal",
+        "boundary p p p",
+        "atom_style atomic",
+        "atom_modify map yes",
+        f"read_data {CONF_FILE}",
+        *(f"mass {k + 1} {mass:.6f}  # {type_map[k]}" for k, mass in enumerate(masses)),
+        f"pair_style deepmd {' '.join('../' + graph for graph in graphs)}{deviation}",
+        f"pair_coeff * * {' '.join(type_map)}",
+        "run 0",
+        f'print "potential energy $(pe:%.6f) eV, expected {energy_ev:.6f} eV"',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _network(graph: str, answer: Label) -> dict[str, Any]:
+    forces = np.round(answer.forces_ev_ang, DIGITS).tolist()
+    return {"model": graph, "energy_ev": round(answer.energy_ev, DIGITS), "forces_ev_ang": forces}
+
+
+def _interaction(bundle: Path, model: PublishedModel, labelled: LabelledFrame, network: Label) -> dict[str, Any]:
+    baseline = load_pair_baseline(bundle / model.pair_baseline)
+    energy = network.energy_ev / baseline.scale + baseline.label(labelled.frame).energy_ev
+    known = labelled.has_target("interaction")
+    return {
+        "model": model.graph,
+        "pair_baseline": model.pair_baseline,
+        "energy_ev": round(energy, DIGITS),
+        "label_ev": round(labelled.energy_ev("interaction"), DIGITS) if known else None,
+    }
