@@ -14,6 +14,7 @@ from alh2.core.atoms import from_atoms, to_atoms
 from alh2.core.errors import BadInputError
 from alh2.core.files import link_file
 from alh2.core.frames import Frame, Provenance
+from alh2.core.nuclei import Quantum
 from alh2.core.random_streams import seed_for, stream
 from alh2.production.committee_interval import systematic_error_ev
 from alh2.production.isotherm import run_isotherm
@@ -71,8 +72,8 @@ def produce(campaign: Campaign, iteration: int) -> None:
 def produce_isotherm(
     campaign: Campaign, iteration: int, plan: IsothermPlan, *, void: VoidFraction | None = None
 ) -> Isotherm:
-    """The isotherm `plan` with the models of `iteration`, in ``production/isotherm``; repeatable."""
-    directory = campaign.paths.production / "isotherm"
+    """The isotherm `plan` with the models of `iteration`, in the folder of its nuclei; repeatable."""
+    directory = isotherm_directory(campaign, plan.quantum)
     directory.mkdir(parents=True, exist_ok=True)
     isotherm = run_isotherm(
         plan,
@@ -119,6 +120,11 @@ def insertion_error_ev(campaign: Campaign, iteration: int) -> float:
         return math.nan
     error = systematic_error_ev(load_errors(path)[1].errors_ev)
     return error if math.isfinite(error) else math.nan
+
+
+def isotherm_directory(campaign: Campaign, quantum: Quantum) -> Path:
+    """``production/isotherm``, or the folder beside it of isotherms with quantum nuclei."""
+    return campaign.paths.production / ("isotherm" if quantum == "classical" else f"isotherm-{quantum}")
 
 
 def last_trained(campaign: Campaign, iteration: int) -> int:

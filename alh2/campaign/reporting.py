@@ -14,12 +14,14 @@ from alh2.assess.trust import load_decision
 from alh2.campaign.assessing import calibration_of, load_assessment
 from alh2.campaign.context import Campaign
 from alh2.campaign.predicted import predictions
+from alh2.campaign.producing import isotherm_directory
 from alh2.campaign.provenance import provenance
 from alh2.campaign.state import CampaignState
 from alh2.campaign.status import rung_rows
 from alh2.config.public import public_param
 from alh2.core.errors import BadInputError
 from alh2.core.explored import SelectionVerdict
+from alh2.core.nuclei import Quantum
 from alh2.explore.explored_file import load_explored
 from alh2.label.quarantine import read_quarantine
 from alh2.production.isotherm_result import Isotherm, read_isotherm
@@ -77,7 +79,7 @@ def collect(campaign: Campaign, state: CampaignState) -> ReportData:
         rungs=[Rung(row.number, row.loadings, row.words, row.converged) for row in rung_rows(state)],
         quarantine=[QuarantinedLabel(q.task, q.reason) for q in read_quarantine(campaign.paths.quarantine)],
         rdfs=_rdfs(campaign),
-        isotherm=_chains(isotherm),
+        isotherm=_chains(isotherm, _isotherm(campaign, "feynman-hibbs")),
         predictions=predictions(campaign, isotherm),
         provenance=provenance(campaign, state),
         param_json=json.dumps(public_param(param.raw), indent=1),
@@ -217,18 +219,17 @@ def _rdfs(campaign: Campaign) -> list[Rdf]:
     return [Rdf(result.temperature_k, label, np.array(result.r_ang), np.array(result.g), np.array(result.g_error))]
 
 
-def _isotherm(campaign: Campaign) -> Isotherm | None:
+def _isotherm(campaign: Campaign, quantum: Quantum = "classical") -> Isotherm | None:
+    directory = isotherm_directory(campaign, quantum)
     try:
-        return read_isotherm(campaign.paths.production / "isotherm")
+        return read_isotherm(directory)
     except BadInputError as error:  # of an earlier version
-        campaign.reporter.message(f"no isotherm in the report: {error}")
+        campaign.reporter.message(f"no {directory.name} in the report: {error}")
         return None
 
 
-def _chains(isotherm: Isotherm | None) -> list[IsothermPoint]:
-    """One entry per chain: the page shows where chains from different loadings disagree."""
-    if isotherm is None:
-        return []
+def _chains(*found: Isotherm | None) -> list[IsothermPoint]:
+    """One entry per chain, of all nuclei: the page shows where chains from different loadings disagree."""
     return [
         IsothermPoint(
             point.temperature_k,
@@ -239,7 +240,10 @@ def _chains(isotherm: Isotherm | None) -> list[IsothermPoint]:
             chain.n_adsorbed_error,
             chain.insertion_acceptance,
             isotherm.host.max_loading,
+            isotherm.host.nuclei,
         )
+        for isotherm in found
+        if isotherm is not None
         for point in isotherm.points
         for chain in point.chains
     ]

@@ -25,6 +25,7 @@ Dataset = Annotated[
     Path | None,
     typer.Option(help="Dataset of the model (`alh2 ingest`): refuse to run where it leaves insertions undetermined."),
 ]
+Quantum = Annotated[str, typer.Option(help="Nuclei: classical, or feynman-hibbs (docs/theory.md).")]
 Output = Annotated[
     Path | None, typer.Option(help="Folder for result.json and frames; a stopped run goes on from it when repeated.")
 ]
@@ -66,6 +67,7 @@ def gcmc(
     min_distance: MinDistance = 1.4,
     biased: Biased = False,
     reinsertion: Reinsertion = 0.0,
+    quantum: Quantum = "classical",
     pair_baseline: PairFile = None,
     dataset: Dataset = None,
     output: Output = None,
@@ -84,11 +86,12 @@ def gcmc(
     """
     started = time.monotonic()
     from alh2.cli.gcmc_run import FlexibleOptions, Inputs, Lengths, Moves, OutputOptions, run_command
+    from alh2.core.nuclei import monte_carlo_nuclei
 
     inputs = Inputs(model, structure, pair_baseline, dataset, bond_length, min_distance)
     lengths = Lengths(temperature, pressure, fugacity, moves, equilibration, sample_every, max_molecules, seed)
     deadline = None if max_wall_s is None else started + max_wall_s
     outputs = OutputOptions(output, max_wall_s, deadline, restart_every, trajectory, trajectory_every)
     dynamics = FlexibleOptions(moves_per_block, md_steps, dt_fs) if flexible else None
-    chosen = Moves(tuple(initial or [0]), biased, reinsertion, dynamics)
+    chosen = Moves(tuple(initial or [0]), biased, reinsertion, dynamics, monte_carlo_nuclei(quantum, where="--quantum"))
     run_command(inputs, lengths, outputs, chosen)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from ase import Atoms
 
+    from alh2.core.nuclei import Quantum
     from alh2.gcmc import FlexibleSettings, GcmcResult, GcmcSettings, RestartSettings, RigidMolecule
     from alh2.potential.load import DescribedPotential
     from alh2.potential.protocol import Potential
@@ -74,12 +75,13 @@ class FlexibleOptions:
 
 @dataclass(frozen=True)
 class Moves:
-    """How it moves: molecules placed at random in each replica, bias of insertions, re-insertions, dynamics."""
+    """How it moves: molecules placed at random in each replica, bias of insertions, re-insertions, dynamics, nuclei."""
 
     initial: tuple[int, ...]
     biased: bool
     reinsertion: float
     flexible: FlexibleOptions | None
+    quantum: Quantum
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +96,7 @@ class Replica:
 def run_command(inputs: Inputs, lengths: Lengths, outputs: OutputOptions, moves: Moves) -> None:
     """Run, show and write; raises Alh2Error with the exit code for anything that goes wrong."""
     from alh2.gcmc import RigidMolecule
+    from alh2.potential.feynman_hibbs import with_nuclei
     from alh2.potential.load import load_potential
     from alh2.potential.pair_baseline import baseline_beside
 
@@ -105,20 +108,19 @@ def run_command(inputs: Inputs, lengths: Lengths, outputs: OutputOptions, moves:
     host, guests_ang = _host_and_guests(inputs.structure)
     _check_dataset(inputs.dataset)
     baseline = inputs.pair_baseline or baseline_beside(inputs.models[0])
-    dynamics = _dynamics(moves.flexible, inputs.models[0], baseline)
-    potential = load_potential(inputs.models, pair_baseline=baseline)
+    dynamics = _dynamics(moves, inputs.models[0], baseline)
+    model = load_potential(inputs.models, pair_baseline=baseline)
+    potential = with_nuclei(model, moves.quantum, temperature_k=lengths.temperature_k)
     typer.echo(potential.describe())
     typer.echo(
         f"{inputs.structure}: host {host.get_chemical_formula(mode='hill') or 'empty box'}, "
         f"{len(guests_ang)} H2 in the file, {' or '.join(map(str, moves.initial))} more at random"
     )
     replicas = _replicas(moves.initial, lengths.seed, outputs.folder)
-    settings = _moves_of(_settings(inputs, lengths, guests_ang), moves, (host, molecule, potential), lengths)
+    identity = _identity(inputs.models[0], baseline, moves.quantum)
+    settings = _moves_of(_settings(inputs, lengths, guests_ang), moves, (host, molecule, model), lengths)
     with StopOnSignals(waits=outputs.folder is not None) as stop:
-        each = [
-            _own_settings(settings, outputs, replica, identity=_identity(inputs.models[0], baseline), stop=stop)
-            for replica in replicas
-        ]
+        each = [_own_settings(settings, outputs, replica, identity=identity, stop=stop) for replica in replicas]
         if len(replicas) > 1 and settings.progress is not None:
             each[1:] = [replace(s, progress=None) for s in each[1:]]
         try:
@@ -232,11 +234,14 @@ def _own_settings(
     return replace(settings, restart=restart, trajectory=trajectory)
 
 
-def _dynamics(flexible: FlexibleOptions | None, model: Path, baseline: Path | None) -> FlexibleSettings | None:
+def _dynamics(moves: Moves, model: Path, baseline: Path | None) -> FlexibleSettings | None:
     from alh2.gcmc import FlexibleSettings
 
+    flexible = moves.flexible
     if flexible is None:
         return None
+    if moves.quantum != "classical":
+        raise BadInputError("--quantum", expected="classical with --flexible", found=moves.quantum)
     if baseline is not None:
         raise BadInputError(
             "--flexible",
@@ -277,10 +282,11 @@ def _check_dataset(dataset: Path | None) -> None:
         require_insertion_energy_determined(DatasetStore.open(dataset).counts(), where=str(dataset))
 
 
-def _identity(model: Path, baseline: Path | None) -> str:
+def _identity(model: Path, baseline: Path | None, quantum: Quantum) -> str:
     from alh2.core.files import digest_bytes
 
-    return digest_bytes(*(path.read_bytes() for path in (model, baseline) if path is not None))
+    digest = digest_bytes(*(path.read_bytes() for path in (model, baseline) if path is not None))
+    return digest if quantum == "classical" else f"{digest} {quantum}"
 
 
 def _interrupted(folder: Path | None) -> Alh2Error:

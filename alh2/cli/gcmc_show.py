@@ -58,7 +58,7 @@ def show(results: list[GcmcResult], pressure_bar: float | None) -> None:
     first = results[0]
     outside = f"{pressure_bar:g} bar, " if pressure_bar is not None else ""
     typer.echo(f"{first.temperature_k:g} K, {outside}fugacity {first.fugacity_bar:.6g} bar")
-    typer.echo(first.framework_label)
+    typer.echo(f"{first.framework_label}, {first.nuclei}")
     typer.echo(f"H2 bond {first.adsorbate.bond_length_ang:.4f} Å ({first.adsorbate.geometry_source})")
     for number, result in enumerate(results):
         _show_run(result, number if len(results) > 1 else None)
@@ -174,6 +174,7 @@ def _about(result: GcmcResult, pressure_bar: float | None, inputs: Inputs) -> di
         "pressure_bar": pressure_bar,
         "framework": result.summary()["framework"],
         "framework_label": result.framework_label,
+        "nuclei": result.nuclei,
         "model": {"file": str(model), "digest": digest_files([model])},
         "structure": {"file": str(structure), "digest": digest_files([structure])},
     }

@@ -31,6 +31,12 @@ Initial = Annotated[list[int] | None, typer.Option(help="H2 a chain starts with;
 RelativeError = Annotated[
     float | None, typer.Option(help="Chains go on until the standard error is at most this part of the loading.")
 ]
+Quantum = Annotated[
+    str, typer.Option(help="Nuclei: classical, or feynman-hibbs (docs/theory.md); results in a folder of their own.")
+]
+Beside = Annotated[
+    list[Path] | None, typer.Option(help="Folder of an earlier result to draw beside (a campaign finds its own).")
+]
 Void = Annotated[str | None, typer.Option(help="Void fraction for the excess: helium or geometric.")]
 
 CommitteeHow = Annotated[
@@ -82,6 +88,8 @@ def isotherm(
     weight_of: Annotated[
         str, typer.Option(help="What wt% of measured files are of: host, or both (framework and H2).")
     ] = "host",
+    quantum: Quantum = "classical",
+    beside: Beside = None,
     seed: Annotated[int, typer.Option(help="Same seed, same result (--model).")] = 1,
 ) -> int:
     """Adsorption isotherm with the committee's interval: absolute and excess, heats, Henry constants, exports.
@@ -89,6 +97,7 @@ def isotherm(
     Exit codes: 0 done, 1 a person must decide, 2 bad input, 3 interrupted and resumable.
     """
     from alh2.cli.produce_isotherm import Asked, Comparison, Source, VoidOptions, run_command
+    from alh2.core.nuclei import monte_carlo_nuclei
 
     source = Source(campaign, tuple(model or ()), structure, machine, output, tuple(pair_baseline or ()))
     asked = Asked(
@@ -106,8 +115,9 @@ def isotherm(
         widom,
         seed,
         committee,
+        monte_carlo_nuclei(quantum, where="--quantum"),
     )
-    shown = Comparison(tuple(compare or ()), unit, weight_of, density)
+    shown = Comparison(tuple(compare or ()), unit, weight_of, density, tuple(beside or ()))
     run_command(source, asked, VoidOptions(void, probe_radius), shown)
     return 0
 

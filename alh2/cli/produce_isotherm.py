@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from alh2.analysis.void import VoidFraction
     from alh2.config.model import CommitteeBy
     from alh2.core.frames import Frame
+    from alh2.core.nuclei import Quantum
     from alh2.production.isotherm_plan import CommitteeMember, IsothermPlan, IsothermSetting
     from alh2.production.isotherm_result import Isotherm
     from alh2.production.measured import MeasuredIsotherm
@@ -57,6 +58,7 @@ class Asked:
     widom_insertions: int
     seed: int
     committee: str | None
+    quantum: Quantum = "classical"
 
 
 @dataclass(frozen=True)
@@ -69,21 +71,26 @@ class VoidOptions:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Measured isotherms beside the computed one, the unit of the figure, and whether densities are written too."""
+    """Measured isotherms beside the computed one, the unit of the figure, and whether densities are written too.
+
+    beside : folders of other computed isotherms that are drawn too
+    """
 
     files: tuple[Path, ...]
     unit: str
     weight_of: str
     density: bool
+    beside: tuple[Path, ...] = ()
 
 
 def run_command(source: Source, asked: Asked, void: VoidOptions, comparison: Comparison) -> None:
     """Run, show and export; raises Alh2Error with the exit code for anything that goes wrong."""
     from alh2.cli.run import quiet_libraries, stop_on_signals
+    from alh2.production.isotherm_beside import read_beside, siblings
 
     if void.method is not None and void.method not in VOIDS:
         raise BadInputError("--void", expected=" or ".join(VOIDS), found=void.method)
-    measured = _read_measured(comparison)
+    measured, others = _read_measured(comparison), [read_beside(folder) for folder in comparison.beside]
     quiet_libraries()
     stop_on_signals()
     try:
@@ -94,7 +101,9 @@ def run_command(source: Source, asked: Asked, void: VoidOptions, comparison: Com
     except KeyboardInterrupt:
         raise InterruptedCampaignError(STOPPED) from None
     show(isotherm)
-    _write(directory, isotherm, measured, comparison)
+    if source.campaign is not None:
+        others += siblings(directory)
+    _write(directory, isotherm, (measured, others), comparison)
     typer.echo(f"results, pyGAPS, AIF and CSV files, figures: {directory}")
 
 
@@ -110,11 +119,17 @@ def _read_measured(comparison: Comparison) -> list[MeasuredIsotherm]:
     return [read_measured(path, weight_of="host" if weight_of == "host" else "both") for path in comparison.files]
 
 
-def _write(directory: Path, isotherm: Isotherm, measured: list[MeasuredIsotherm], comparison: Comparison) -> None:
-    """Files for other programs, and figures."""
+def _write(
+    directory: Path,
+    isotherm: Isotherm,
+    drawn: tuple[list[MeasuredIsotherm], list[Isotherm]],
+    comparison: Comparison,
+) -> None:
+    """Files for other programs, and figures with measured and other computed isotherms beside."""
     from alh2.report.isotherm_files import save_isotherm_files
 
-    save_isotherm_files(directory, isotherm, measured, unit=comparison.unit)
+    measured, beside = drawn
+    save_isotherm_files(directory, isotherm, measured, unit=comparison.unit, beside=beside)
     if comparison.density:
         _densities(directory, isotherm)
 
@@ -152,7 +167,7 @@ def pressure_list(asked: Asked) -> tuple[float, ...]:
 def _of_campaign(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isotherm, Path]:
     from alh2.campaign.curriculum import at_iteration
     from alh2.campaign.open import reopen_campaign
-    from alh2.campaign.producing import last_trained, produce_isotherm
+    from alh2.campaign.producing import isotherm_directory, last_trained, produce_isotherm
     from alh2.campaign.state import load_state
     from alh2.cli.run import command_line
     from alh2.production.made import write_made
@@ -185,7 +200,7 @@ def _of_campaign(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isoth
             fraction = _void(void, campaign.hosts()[-1], campaign.param.seed)
             campaign.reporter.stage("isotherm")
             isotherm = produce_isotherm(campaign, iteration, plan, void=fraction)
-            directory = campaign.paths.production / "isotherm"
+            directory = isotherm_directory(campaign, plan.quantum)
             write_made(directory, command=command_line(), seed=campaign.param.seed)
     finally:
         campaign.reporter.close()
@@ -261,6 +276,7 @@ def _plan(
         max_moves=asked.max_moves,
         widom_insertions=asked.widom_insertions,
         committee_by=committee_by if asked.committee is None else cast("CommitteeBy", asked.committee),
+        quantum=asked.quantum,
     )
 
 
@@ -348,6 +364,7 @@ def show(isotherm: Isotherm) -> None:
     host = isotherm.host
     typer.echo(f"host {host.host_id}: {host.formula}, {host.mass_amu:.2f} amu and {host.volume_ang3:.1f} Å³ per cell")
     typer.echo(host.potential)
+    typer.echo(host.nuclei)
     if isotherm.void is not None:
         v = isotherm.void
         typer.echo(f"void fraction {v.fraction:.4f} ± {v.error:.4f} ({v.method}: {v.words})")

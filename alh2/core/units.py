@@ -17,6 +17,9 @@ EV_IN_KJ_PER_MOL = 96.48533212
 AVOGADRO_PER_MOL = 6.02214076e23
 """Avogadro constant, 1/mol."""
 
+HBAR_EV_PS = 6.582119569e-4
+"""Reduced Planck constant, eV·ps."""
+
 AMU_ANG2_PER_PS2_IN_EV = 1.66053906660e-27 * 1e4 / 1.602176634e-19
 """One amu·Å²/ps² in eV."""
 

@@ -11,6 +11,7 @@ import numpy as np
 from alh2.core.errors import BadInputError
 from alh2.core.files import atomic_write_json, from_fields, read_json, read_json_as
 from alh2.core.frames import Frame
+from alh2.core.nuclei import CLASSICAL_WORDS, Quantum
 from alh2.potential.frames_npz import load_frames, read_npz, save_frames, write_npz
 
 JOB_FILE = "job.json"
@@ -42,6 +43,7 @@ class GcmcSpec:
     biased : new molecules are drawn where the empty host binds them (`alh2.gcmc.host_energy_grid`)
     max_samples : most frames kept, evenly spread over the run
     restart_every : moves between points from which a killed run goes on; 0: it starts afresh
+    quantum : nuclei of the engine; not in the file where classical, so that tasks of before are the same tasks
     continues : `END_FILE` (relative to the task folder) of the run whose chain this one goes on with; "": a new chain
     """
 
@@ -64,6 +66,7 @@ class GcmcSpec:
     insertion_models: tuple[str, ...] = ()
     restart_every: int = 0
     continues: str = ""
+    quantum: Quantum = "classical"
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class GcmcSummary:
     potential: str
     wall_s: float
     self_check_drift_ev: float
+    nuclei: str = CLASSICAL_WORDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +105,10 @@ class GcmcSamples:
 def write_job(directory: Path, spec: GcmcSpec, start: Frame) -> None:
     """Write the input files of a task: the host with the guests to start from, and the settings."""
     save_frames(directory / START_FILE, [start])
-    atomic_write_json(directory / JOB_FILE, {"kind": "gcmc", **asdict(spec)})
+    content = {"kind": "gcmc", **asdict(spec)}
+    if spec.quantum == "classical":
+        del content["quantum"]
+    atomic_write_json(directory / JOB_FILE, content)
 
 
 def read_job(directory: Path) -> tuple[GcmcSpec, Frame]:

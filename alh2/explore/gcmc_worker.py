@@ -73,6 +73,7 @@ def run(directory: Path) -> None:
 def _simulate(directory: Path, spec: GcmcSpec, start: Frame) -> tuple[GcmcResult, str]:
     from ase import Atoms
 
+    from alh2.potential.feynman_hibbs import with_nuclei
     from alh2.potential.load import load_potential
 
     under = directory / spec.pair_baselines[0] if spec.pair_baselines else None
@@ -104,10 +105,11 @@ def _simulate(directory: Path, spec: GcmcSpec, start: Frame) -> tuple[GcmcResult
     if before is not None:
         sizes = before.scalars.tolist()
         settings = replace(settings, translation_ang=sizes[1], rotation_rad=sizes[2])
+    moving = with_nuclei(potential, spec.quantum, temperature_k=spec.temperature_k)
     result = simulate(
         framework,
         molecule,
-        potential,
+        moving,
         temperature_k=spec.temperature_k,
         fugacity_bar=spec.fugacity_bar,
         n_moves=spec.n_moves,
@@ -180,6 +182,7 @@ def _summary(result: GcmcResult, described: str, wall_s: float) -> GcmcSummary:
         potential=described,
         wall_s=wall_s,
         self_check_drift_ev=float(result.max_energy_drift_ev or 0.0),
+        nuclei=result.nuclei,
     )
 
 

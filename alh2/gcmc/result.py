@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from alh2.core.nuclei import CLASSICAL_WORDS
 from alh2.core.statistics import Estimate, mean_and_error
 from alh2.gcmc.averages import Averages, averages, isosteric_heat
 from alh2.gcmc.hybrid import HybridRecord
@@ -62,6 +63,8 @@ class GcmcResult:
     max_energy_drift_ev : largest difference between running and fresh energy; None where never checked
     host_energies_ev : (n_samples,) energy of the bare framework as it was at each sample; None: it never moved
     hybrid : the molecular dynamics of a flexible framework; None: a rigid one
+    corrections_ev : (n_samples,) what Feynman–Hibbs adds to the model's energy, part of energy_ev; None: nothing
+    nuclei : how nuclei were treated, in words
     """
 
     framework: Atoms
@@ -88,6 +91,8 @@ class GcmcResult:
     max_energy_drift_ev: float | None
     host_energies_ev: np.ndarray | None = None
     hybrid: HybridRecord | None = None
+    corrections_ev: np.ndarray | None = None
+    nuclei: str = CLASSICAL_WORDS
 
     @property
     def framework_label(self) -> str:
@@ -103,10 +108,15 @@ class GcmcResult:
     def adsorption_energy_ev(self) -> np.ndarray:
         """(n_samples,) E(host + N molecules) - E(host) - N·E(molecule), eV: what adsorption gains, 0 at N = 0.
 
-        E(host) is that of the host where it is at that sample.
+        E(host) is that of the host where it is at that sample. With Feynman–Hibbs E is ∂(βU)/∂β of the effective
+        energy U, which counts the correction twice: the mean of that is the energy (alh2.potential.feynman_hibbs).
         """
         host_ev = self.host_energy_ev if self.host_energies_ev is None else self.host_energies_ev
-        return self.energy_ev - host_ev - self.n_adsorbed * self.molecule_energy_ev
+        return self._thermal_energy_ev - host_ev - self.n_adsorbed * self.molecule_energy_ev
+
+    @property
+    def _thermal_energy_ev(self) -> np.ndarray:
+        return self.energy_ev if self.corrections_ev is None else self.energy_ev + self.corrections_ev
 
     @cached_property
     def n_adsorbed_estimate(self) -> Estimate:
@@ -125,7 +135,7 @@ class GcmcResult:
 
         Its fluctuations with N give the isosteric heat; of a flexible framework the host's own energy belongs to them.
         """
-        return self.energy_ev - self.host_energy_ev - self.n_adsorbed * self.molecule_energy_ev
+        return self._thermal_energy_ev - self.host_energy_ev - self.n_adsorbed * self.molecule_energy_ev
 
     @cached_property
     def averages(self) -> Averages:
@@ -206,5 +216,6 @@ class GcmcResult:
             "max_energy_drift_ev": self.max_energy_drift_ev,
             "framework": "rigid" if self.hybrid is None else "flexible",
             "framework_label": self.framework_label,
+            "nuclei": self.nuclei,
             "hybrid": None if self.hybrid is None else self.hybrid.summary(),
         }

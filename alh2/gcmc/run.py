@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from alh2.core.errors import BadInputError
+from alh2.core.nuclei import CLASSICAL_WORDS
 from alh2.gcmc.engine import SizeAdaptation, advance, place_molecules, self_check
 from alh2.gcmc.errors import UntrustworthyEnergyError
 from alh2.gcmc.geometry import Contacts
@@ -23,6 +24,7 @@ from alh2.gcmc.schedule import Schedule
 from alh2.gcmc.settings import GcmcSettings
 from alh2.gcmc.trajectory import TrajectoryWriter
 from alh2.gcmc.walker import MOVE_NAMES, MoveCounts, UniformStream, Walker
+from alh2.potential.feynman_hibbs import FeynmanHibbsSession
 from alh2.potential.protocol import EnergySession, Potential
 
 
@@ -46,6 +48,10 @@ class Run:
         empty = potential.start(framework, molecule.symbols, np.zeros((0, molecule.n_sites, 3)))
         self.host_ev = self._bare_host_ev = finite_energy_ev(empty.energy_ev, "the framework alone")
         self.session: EnergySession = empty
+        self.corrections_ev: list[float] | None = None
+        self.nuclei = CLASSICAL_WORDS
+        if isinstance(empty, FeynmanHibbsSession):
+            self.corrections_ev, self.nuclei = [], empty.nuclei
         self.walker = Walker(
             UniformStream(np.random.default_rng(seed)),
             [],
@@ -152,6 +158,9 @@ class Run:
         self.energies_ev.append(walker.energy_ev)
         if self.hybrid is not None:
             self.host_energies_ev.append(self._bare_host_ev)
+        if self.corrections_ev is not None:
+            assert isinstance(self.session, FeynmanHibbsSession)
+            self.corrections_ev.append(self.session.correction_ev)
         if sample in self._kept:
             move = (sample + 1) * self.schedule.sample_every
             host = None if self.hybrid is None else self.framework.positions.copy()
@@ -207,11 +216,13 @@ class Run:
             frame_guests=np.concatenate([no_guests, *(f.guests_ang for f in frames)]),
             frame_hosts=np.array([f.host_ang for f in frames if f.host_ang is not None], dtype=np.float64),
             host_energies=np.array(self.host_energies_ev, dtype=np.float64),
-            extra={} if self.hybrid is None else self._hybrid_state(self.hybrid),
+            extra=self._extra(),
         )
 
-    def _hybrid_state(self, hybrid: Hybrid) -> dict[str, Any]:
-        return {"host_ang": self.framework.positions.tolist(), **hybrid.state(self.walker.guests)}
+    def _extra(self) -> dict[str, Any]:
+        if self.hybrid is not None:
+            return {"host_ang": self.framework.positions.tolist(), **self.hybrid.state(self.walker.guests)}
+        return {} if self.corrections_ev is None else {"corrections_ev": self.corrections_ev}
 
     def _restore(self, state: RestartState) -> None:
         walker = self.walker
@@ -230,6 +241,8 @@ class Run:
             GcmcFrame(move, energy, guests, host) for (move, energy, guests), host in zip(rows, hosts, strict=True)
         ]
         self.host_energies_ev = state.host_energies.tolist()
+        if self.corrections_ev is not None:
+            self.corrections_ev = list(state.extra["corrections_ev"])
         if self.hybrid is not None:
             self.hybrid.restore(state.extra, walker.guests)
             self._move_host(np.array(state.extra["host_ang"]).reshape(-1, 3))

@@ -24,6 +24,7 @@ from alh2.gcmc.run import Run, finite_energy_ev, run_inputs
 from alh2.gcmc.schedule import Schedule
 from alh2.gcmc.settings import GcmcSettings
 from alh2.gcmc.walker import MOVE_NAMES
+from alh2.potential.feynman_hibbs import FeynmanHibbsPotential
 from alh2.potential.protocol import Potential
 
 _VANISHING_BAR = 1e-12
@@ -111,6 +112,8 @@ def run_simulation(
     n_moves, seed, n_initial = conditions.n_moves, conditions.seed, conditions.n_initial
     temperature_k, fugacity_bar = conditions.temperature_k, conditions.fugacity_bar
     framework, adsorbate, potential = system.framework, system.adsorbate, system.potential
+    if flexible is not None and isinstance(potential, FeynmanHibbsPotential):
+        raise BadInputError("a flexible framework", expected="classical nuclei", found=potential.nuclei)
     n_equilibration = n_moves // 5 if chosen.n_equilibration is None else chosen.n_equilibration
     _check_system(framework, adsorbate, potential)
     _check_conditions(chosen, temperature_k=temperature_k, fugacity_bar=fugacity_bar)
@@ -192,6 +195,8 @@ def _result(run: Run, framework: Atoms, conditions: Conditions) -> GcmcResult:
         rotation_rad=walker.rotation_rad,
         max_energy_drift_ev=walker.max_drift_ev if options.self_check_every else None,
         host_energies_ev=None if run.hybrid is None else np.array(run.host_energies_ev, dtype=np.float64),
+        corrections_ev=None if run.corrections_ev is None else np.array(run.corrections_ev, dtype=np.float64),
+        nuclei=run.nuclei,
         hybrid=None if run.hybrid is None else run.hybrid.result(),
     )
 

@@ -20,6 +20,7 @@ import numpy as np
 from ase import Atoms
 
 from alh2.core.errors import BadInputError
+from alh2.core.nuclei import CLASSICAL_WORDS
 from alh2.core.statistics import Estimate
 from alh2.core.units import BAR_IN_EV_PER_ANG3, EV_IN_KJ_PER_MOL, beta_per_ev
 from alh2.gcmc.bias import check_grid, insertion_bias
@@ -29,6 +30,7 @@ from alh2.gcmc.geometry import Contacts, PeriodicCell
 from alh2.gcmc.molecule import RigidMolecule
 from alh2.gcmc.moves import uniform_sites
 from alh2.gcmc.walker import UniformStream
+from alh2.potential.feynman_hibbs import FeynmanHibbsSession
 from alh2.potential.protocol import Potential
 
 TRUSTED_FROM = 100.0
@@ -48,6 +50,8 @@ class WidomResult:
     henry_per_cell_bar : dN/df at f → 0, molecules per cell and bar
     henry_mol_per_kg_pa : the same per kilogram of framework and pascal; None without framework atoms
     adsorption_enthalpy_kj_per_mol : ΔH, negative where adsorption is exothermic; the isosteric heat is -ΔH
+    nuclei : how nuclei were treated, in words; with Feynman–Hibbs ΔU in ΔH counts the correction twice, as it must
+        (alh2.potential.feynman_hibbs)
     """
 
     temperature_k: float
@@ -61,6 +65,7 @@ class WidomResult:
     henry_per_cell_bar: Estimate
     henry_mol_per_kg_pa: Estimate | None
     adsorption_enthalpy_kj_per_mol: Estimate
+    nuclei: str = CLASSICAL_WORDS
 
     @property
     def trusted(self) -> bool:
@@ -97,6 +102,8 @@ def widom(
     draw = _drawing(cell, molecule, energy_grid, temperature_k, seed)
     session = potential.start(framework, molecule.symbols, np.zeros((0, molecule.n_sites, 3)))
     energies, log_ratios, n_energies = np.full(n_insertions, math.inf), np.zeros(n_insertions), 0
+    corrected = session if isinstance(session, FeynmanHibbsSession) else None
+    thermal = np.full(n_insertions, math.inf) if corrected is not None else energies
     for number in range(n_insertions):
         sites, log_ratios[number] = draw()
         if contacts is not None and contacts.too_close(sites, [], None):
@@ -106,13 +113,12 @@ def widom(
         if not change_ev > -math.inf:
             raise UntrustworthyEnergyError(f"the potential returned {change_ev} eV for an insertion")
         energies[number] = change_ev - gas_ev
+        if corrected is not None:
+            thermal[number] = energies[number] + corrected.trial_correction_ev
     beta = beta_per_ev(temperature_k)
-    factor, mean_ev, n_effective = _averages(energies, -beta * energies - log_ratios)
+    factor, mean_ev, n_effective = _averages(thermal, -beta * energies - log_ratios)
     per_cell = beta * cell.volume_ang3 * BAR_IN_EV_PER_ANG3
     mass_kg_per_mol = 1e-3 * float(framework.get_masses().sum()) if len(framework) else 0.0
-    potential_ev = Estimate(
-        -math.log(factor.mean) / beta, factor.standard_error / factor.mean / beta, n_effective, n_insertions
-    )
     return WidomResult(
         temperature_k=float(temperature_k),
         seed=int(seed),
@@ -121,10 +127,11 @@ def widom(
         n_energies=n_energies,
         n_effective=n_effective,
         widom_factor=factor,
-        excess_chemical_potential_ev=potential_ev,
+        excess_chemical_potential_ev=_chemical_potential_ev(factor, beta),
         henry_per_cell_bar=_scaled(factor, per_cell),
         henry_mol_per_kg_pa=_scaled(factor, per_cell / 1e5 / mass_kg_per_mol) if mass_kg_per_mol else None,
         adsorption_enthalpy_kj_per_mol=_scaled(mean_ev, EV_IN_KJ_PER_MOL, shift=-EV_IN_KJ_PER_MOL / beta),
+        nuclei=CLASSICAL_WORDS if corrected is None else corrected.nuclei,
     )
 
 
@@ -163,6 +170,11 @@ def _averages(energies_ev: np.ndarray, log_weights: np.ndarray) -> tuple[Estimat
     mean = float(w @ inside) / total
     spread = math.sqrt(float((w * w) @ (inside - mean) ** 2)) / total
     return factor, Estimate(mean, spread if n > 1 else math.nan, n_effective, n), n_effective
+
+
+def _chemical_potential_ev(factor: Estimate, beta: float) -> Estimate:
+    error = factor.standard_error / factor.mean / beta
+    return Estimate(-math.log(factor.mean) / beta, error, factor.n_effective, factor.n_samples)
 
 
 def _scaled(estimate: Estimate, factor: float, *, shift: float = 0.0) -> Estimate:

@@ -37,11 +37,28 @@ def _spline(r: float, first: float, spacing: float, coefficients: np.ndarray) ->
 
 
 @numba.njit(cache=True)
+def _laplacian(r: float, first: float, spacing: float, coefficients: np.ndarray) -> float:
+    """f'' + 2 f'/r of a uniform cubic B-spline f, straight beyond its knots."""
+    n_intervals = len(coefficients) - 3
+    t = (r - first) / spacing
+    inside = min(max(t, 0.0), float(n_intervals))
+    start = min(int(inside), n_intervals - 1)
+    u = inside - start
+    v = 1.0 - u
+    c = coefficients[start : start + 4]
+    slope = (-v * v * c[0] + (3 * u * u - 4 * u) * c[1] + (4 * v - 3 * v * v) * c[2] + u * u * c[3]) / 2.0
+    curvature = v * c[0] + (3 * u - 2) * c[1] + (3 * v - 2) * c[2] + u * c[3]
+    if t != inside:
+        curvature = 0.0
+    return curvature / spacing**2 + 2.0 * slope / (spacing * r)
+
+
+@numba.njit(cache=True)
 def _point_sum(
     site: np.ndarray, others: np.ndarray, kinds: np.ndarray, cell: np.ndarray, inverse: np.ndarray, span: np.ndarray,
-    knots: np.ndarray, terms: np.ndarray, skip_nearest: bool,
+    knots: np.ndarray, terms: np.ndarray, skip_nearest: bool, laplacian: bool,
 ) -> float:  # fmt: skip
-    """Sum of pair terms between one point and all images of `others` within the cutoff.
+    """Sum of pair terms, or of their Laplacians, between one point and all images of `others` within the cutoff.
 
     knots : cutoff, first knot, spacing; terms : (n_kinds, n_coefficients) of this point with each kind
     """
@@ -65,7 +82,10 @@ def _point_sum(
                     z = (fa + na) * cell[0, 2] + (fb + nb) * cell[1, 2] + (fc + nc) * cell[2, 2]
                     r2 = x * x + y * y + z * z
                     if r2 < cutoff * cutoff:
-                        total += _spline(math.sqrt(r2), first, spacing, terms[kinds[j]])
+                        if laplacian:
+                            total += _laplacian(math.sqrt(r2), first, spacing, terms[kinds[j]])
+                        else:
+                            total += _spline(math.sqrt(r2), first, spacing, terms[kinds[j]])
     return total
 
 
@@ -113,11 +133,29 @@ class PairEnergy:
         bond = self._baseline.bond
         return float(_spline(float(np.linalg.norm(step)), bond.first_ang, bond.spacing_ang, self._bond_values))
 
+    def laplacian_ev_ang2(self, sites_ang: np.ndarray, others_ang: np.ndarray) -> float:
+        """Laplacian of the energy of a molecule with others, see `alh2.potential.feynman_hibbs.GuestPairs`."""
+        flat = np.concatenate([self.points(other) for other in others_ang])
+        kinds = np.tile(self._own_kinds, len(others_ang))
+        terms = (self._pairs[self._table[int(k >= len(H2))]] for k in range(len(H2) + 1))
+        each = (
+            self._sum(point, flat, kinds, own, laplacian=True)
+            for point, own in zip(self.points(sites_ang), terms, strict=True)
+        )
+        return sum(each)
+
     def _sum(
-        self, point: np.ndarray, others: np.ndarray, kinds: np.ndarray, terms: np.ndarray, *, skip_nearest: bool = False
+        self,
+        point: np.ndarray,
+        others: np.ndarray,
+        kinds: np.ndarray,
+        terms: np.ndarray,
+        *,
+        skip_nearest: bool = False,
+        laplacian: bool = False,
     ) -> float:
         place = (self._cell, self._inverse, self._span, self._knots)
-        return float(_point_sum(point, others, kinds, *place, terms, skip_nearest))
+        return float(_point_sum(point, others, kinds, *place, terms, skip_nearest, laplacian))
 
     def all_ev(self, guests_ang: np.ndarray) -> float:
         """Energy (eV) of all molecules (n, 2, 3), counted afresh."""
@@ -202,6 +240,10 @@ class PairBaselinePotential:
         pairs = PairEnergy(self._baseline, framework)
         inner = self._model.start(framework, molecule_symbols, guests_ang)
         return PairSession(inner, pairs, guests_ang, self._baseline.scale)
+
+    def guest_pairs(self, framework: Atoms) -> PairEnergy:
+        """Pairs of molecules as the baseline has them, for `alh2.potential.feynman_hibbs`."""
+        return PairEnergy(self._baseline, framework)
 
     def molecule_energy_ev(self, molecule_symbols: tuple[str, ...], sites_ang: np.ndarray) -> float:
         """Energy (eV) of one molecule alone."""

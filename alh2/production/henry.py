@@ -12,6 +12,7 @@ from alh2.config.model import StageMachine
 from alh2.core.errors import BadInputError, NeedsPersonError
 from alh2.core.files import atomic_write_json, from_fields, read_json, read_json_as
 from alh2.core.frames import Frame
+from alh2.core.nuclei import Quantum
 from alh2.core.random_streams import seed_for
 from alh2.core.statistics import Estimate
 from alh2.core.units import beta_per_ev
@@ -29,7 +30,7 @@ WORKER_MODULE = "alh2.production.widom_worker"
 
 @dataclass(frozen=True)
 class WidomSpec:
-    """What one task computes; the model paths are relative to its folder."""
+    """What one task computes; the model paths are relative to its folder, `quantum` as in `GcmcSpec`."""
 
     temperature_k: float
     n_insertions: int
@@ -38,6 +39,7 @@ class WidomSpec:
     seed: int
     engine_model: str
     pair_baseline: str
+    quantum: Quantum = "classical"
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,12 @@ def _prepare(plan: IsothermPlan, setting: IsothermSetting, host: Frame, temperat
         seed=seed_for(setting.root_seed, "widom", f"{temperature_k:g}"),
         engine_model=os.path.relpath(model.engine, folder),
         pair_baseline=os.path.relpath(under[0], folder) if under else "",
+        quantum=plan.quantum,
     )
-    atomic_write_json(folder / JOB_FILE, asdict(spec))
+    content = asdict(spec)
+    if spec.quantum == "classical":
+        del content["quantum"]
+    atomic_write_json(folder / JOB_FILE, content)
     save_frames(folder / START_FILE, [host])
     files = [os.path.relpath(path, setting.directory) for path in (model.engine, *under)]
     return Task(

@@ -75,6 +75,7 @@ def _isotherm(
         potential=summary.potential,
         bond_length_ang=summary.bond_length_ang,
         max_loading=setting.max_loading,
+        nuclei=summary.nuclei,
     )
     void = setting.void
     told = None

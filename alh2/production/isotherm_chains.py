@@ -154,6 +154,7 @@ def _prepare(plan: IsothermPlan, setting: IsothermSetting, chain: ChainRuns, n_m
         biased=plan.biased,
         restart_every=RESTART_EVERY,
         continues=f"../run.{number - 1:02d}/{END_FILE}" if number else "",
+        quantum=plan.quantum,
     )
     run = prepare_gcmc(
         folder / f"run.{number:02d}",

@@ -57,7 +57,7 @@ def ask_committee(
     if not others or plan.committee_by == "none":
         return [None] * len(points)
     answers: dict[tuple[int, int], MemberAnswer] = {}
-    if plan.committee_by == "reweight":
+    if plan.committee_by == "reweight" and plan.quantum == "classical":
         kept = _evaluated(setting, points, machine, on_progress)
         for index, (point, sample) in enumerate(zip(points, kept, strict=True)):
             for member in others:

@@ -10,6 +10,7 @@ from alh2.analysis.void import VoidFraction
 from alh2.config.model import CommitteeBy
 from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame
+from alh2.core.nuclei import Quantum
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,10 @@ class IsothermPlan:
     relative_error : chains go on until the standard error of <N> is at most this part of it and they agree; None: never
     max_moves : measured moves of one chain at most
     biased : new molecules are drawn where the empty host binds them
+    quantum : nuclei of Monte Carlo and of Widom insertions
     widom_insertions : for Henry constant and heat at infinite dilution, per temperature; 0: none
     committee_by : how the other members of the committee are asked: "reweight": by the samples of the first where those
-        carry enough weight, else by runs of their own; "run": always by runs; "none": not at all
+        carry enough weight and nuclei are classical, else by runs of their own; "run": always by runs; "none": never
     """
 
     temperatures_k: tuple[float, ...]
@@ -37,6 +39,7 @@ class IsothermPlan:
     biased: bool = True
     widom_insertions: int = 0
     committee_by: CommitteeBy = "reweight"
+    quantum: Quantum = "classical"
 
     def __post_init__(self) -> None:
         for name, values in (("temperature", self.temperatures_k), ("pressure", self.pressures_bar)):

@@ -11,6 +11,7 @@ from typing import Any
 from alh2.analysis.adsorption import cm3_stp_per_g, moles_per_kg, weight_percent
 from alh2.core.errors import BadInputError
 from alh2.core.files import atomic_write_json, from_fields, read_json
+from alh2.core.nuclei import CLASSICAL_WORDS
 from alh2.production.committee_interval import NORMAL_95, CommitteeInterval
 from alh2.production.isotherm_points import ChainResult
 
@@ -22,7 +23,7 @@ UNITS = ("molecules/cell", "mol/kg", "wt%", "cm3(STP)/g")
 
 @dataclass(frozen=True)
 class HostFacts:
-    """The framework: its name, formula, mass of one cell (amu) and volume (Å³); the potential in one line."""
+    """The framework: its name, formula, mass of one cell (amu) and volume (Å³); potential and nuclei in words."""
 
     host_id: str
     formula: str
@@ -31,6 +32,7 @@ class HostFacts:
     potential: str
     bond_length_ang: float
     max_loading: int | None
+    nuclei: str = CLASSICAL_WORDS
 
 
 @dataclass(frozen=True)

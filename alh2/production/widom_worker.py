@@ -20,6 +20,7 @@ from alh2.production.henry import RESULT_FILE, WidomAnswer, read_widom_job
 
 def run(directory: Path) -> None:
     """Run the task of `directory`; raises Alh2Error for bad input and untrustworthy energies."""
+    from alh2.potential.feynman_hibbs import with_nuclei
     from alh2.potential.load import load_potential
 
     spec, host = read_widom_job(directory)
@@ -30,8 +31,9 @@ def run(directory: Path) -> None:
         framework, molecule, potential, temperature_k=spec.temperature_k, seed=spec.seed,
         spacing_ang=GRID_SPACING_ANG, most_refined=GRID_MOST_REFINED, min_distance_ang=spec.min_distance_ang,
     )  # fmt: skip
+    moving = with_nuclei(potential, spec.quantum, temperature_k=spec.temperature_k)
     result = widom(
-        framework, molecule, potential, temperature_k=spec.temperature_k, n_insertions=spec.n_insertions,
+        framework, molecule, moving, temperature_k=spec.temperature_k, n_insertions=spec.n_insertions,
         seed=spec.seed, energy_grid=grid, min_distance_ang=spec.min_distance_ang,
     )  # fmt: skip
     atomic_write_json(directory / RESULT_FILE, asdict(_answer(result)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alh2.core.nuclei import CLASSICAL_WORDS
 from alh2.production.isotherm_result import Isotherm, interval_words
 from alh2.production.measured import MeasuredIsotherm
 from alh2.report.figures_common import (
@@ -34,19 +35,28 @@ _LINE_IN = 0.13
 
 
 def comparison_figure(
-    isotherm: Isotherm, measured: Sequence[MeasuredIsotherm] = (), *, unit: str = "wt%"
+    isotherm: Isotherm,
+    measured: Sequence[MeasuredIsotherm] = (),
+    *,
+    unit: str = "wt%",
+    beside: Sequence[Isotherm] = (),
 ) -> ReportFigure:
     """Loading against pressure in `unit`: computed points with 95 % intervals, measured ones with their origin.
 
     The legend, below the axes, names material, temperature, kind of amount and source of every curve.
+    beside : other computed isotherms, drawn with open symbols; all names then say how nuclei were treated
     """
     labels = [textwrap.fill(curve.label, WRAP) for curve in measured]
-    n_curves = len(isotherm.temperatures_k) * (1 if isotherm.void is None else 2) + len(measured)
+    computed = [isotherm, *beside]
+    n_curves = sum(len(each.temperatures_k) * (1 if each.void is None else 2) for each in computed) + len(measured)
     n_lines = n_curves - len(measured) + sum(label.count("\n") + 1 for label in labels)
+    if len(computed) > 1 or isotherm.host.nuclei != CLASSICAL_WORDS:
+        n_lines += n_curves - len(measured)  # their names take two lines
     with style():
         figure, axes = new_figure(COLUMN_IN, 2.7 + _LINE_IN * n_lines)
-        rows = _computed(axes[0, 0], isotherm, unit) + _measured(axes[0, 0], isotherm, measured, unit)
         ax = axes[0, 0]
+        rows = [row for k in range(len(computed)) for row in _computed(ax, computed, k, unit)]
+        rows += _measured(ax, isotherm, measured, unit)
         ax.set_xscale("log")
         plain_log_x(ax)
         ax.set_ylim(bottom=0)
@@ -62,17 +72,15 @@ def comparison_figure(
     return ReportFigure("isotherm", words, alt, figure, (NumberTable("isotherm", columns, rows),))
 
 
-def heat_figure(isotherm: Isotherm) -> ReportFigure | None:
-    """Isosteric heat against loading: fluctuations, Clausius–Clapeyron, infinite dilution; None where none is known."""
+def heat_figure(isotherm: Isotherm, beside: Sequence[Isotherm] = ()) -> ReportFigure | None:
+    """Isosteric heat against loading: fluctuations, Clausius–Clapeyron, infinite dilution; None where none is known.
+
+    beside : other computed isotherms; all names then say how nuclei were treated
+    """
     series: list[tuple[str, list[tuple[float, float, float]]]] = []
-    for temperature_k in isotherm.temperatures_k:
-        known = [p for p in isotherm.at(temperature_k) if math.isfinite(p.heat_kj_per_mol)]
-        values = [(p.n_absolute, p.heat_kj_per_mol, p.heat_error_kj_per_mol) for p in known]
-        series.append((f"fluctuations, {temperature_k:g} K", values))
-    for h in isotherm.henry:
-        series.append((f"Widom, {h.temperature_k:g} K", [(0.0, h.heat_kj_per_mol, h.heat_error_kj_per_mol)]))
-    clapeyron = [(c.n_molecules, c.heat_kj_per_mol, c.error_kj_per_mol) for c in isotherm.clausius_clapeyron]
-    series.append(("Clausius–Clapeyron", clapeyron))
+    for each in (isotherm, *beside):
+        nuclei = f", {each.host.nuclei}" if beside or each.host.nuclei != CLASSICAL_WORDS else ""
+        series += [(textwrap.fill(name + nuclei, WRAP), values) for name, values in _heats(each)]
     drawn = [(name, np.array(values)) for name, values in series if values]
     if not drawn:
         return None
@@ -99,8 +107,25 @@ def heat_figure(isotherm: Isotherm) -> ReportFigure | None:
     return ReportFigure("isosteric_heat", words, alt, figure, (numbers,))
 
 
-def _computed(ax: Axes, isotherm: Isotherm, unit: str) -> list[tuple[Cell, ...]]:
+def _heats(isotherm: Isotherm) -> list[tuple[str, list[tuple[float, float, float]]]]:
+    """Name, and (loading, heat, error) of each series."""
+    series: list[tuple[str, list[tuple[float, float, float]]]] = []
+    for temperature_k in isotherm.temperatures_k:
+        known = [p for p in isotherm.at(temperature_k) if math.isfinite(p.heat_kj_per_mol)]
+        values = [(p.n_absolute, p.heat_kj_per_mol, p.heat_error_kj_per_mol) for p in known]
+        series.append((f"fluctuations, {temperature_k:g} K", values))
+    for h in isotherm.henry:
+        series.append((f"Widom, {h.temperature_k:g} K", [(0.0, h.heat_kj_per_mol, h.heat_error_kj_per_mol)]))
+    clapeyron = [(c.n_molecules, c.heat_kj_per_mol, c.error_kj_per_mol) for c in isotherm.clausius_clapeyron]
+    return [*series, ("Clausius–Clapeyron", clapeyron)]
+
+
+def _computed(ax: Axes, computed: Sequence[Isotherm], which: int, unit: str) -> list[tuple[Cell, ...]]:
+    """Draw number `which` of all computed isotherms; those after the first with open symbols."""
     rows: list[tuple[Cell, ...]] = []
+    isotherm = computed[which]
+    says_nuclei = len(computed) > 1 or isotherm.host.nuclei != CLASSICAL_WORDS
+    nuclei = f", {isotherm.host.nuclei}" if says_nuclei else ""
     for number, temperature_k in enumerate(isotherm.temperatures_k):
         points = isotherm.at(temperature_k)
         pressures = [p.pressure_bar for p in points]
@@ -113,16 +138,18 @@ def _computed(ax: Axes, isotherm: Isotherm, unit: str) -> list[tuple[Cell, ...]]
                 continue
             loadings = [isotherm.loading(n, unit) for n, _ in pairs]
             errors = [isotherm.loading_error(n, e, unit) for n, e in pairs]
-            name = f"computed here, {isotherm.host.host_id}, {temperature_k:g} K, {amount}"
+            name = f"computed here, {isotherm.host.host_id}, {temperature_k:g} K, {amount}{nuclei}"
+            colour = CYCLE[number % len(CYCLE)]
             ax.errorbar(
                 pressures,
                 loadings,
                 yerr=np.nan_to_num(errors),
-                color=CYCLE[number % len(CYCLE)],
-                marker=MARKERS[number % len(MARKERS)],
+                color=colour,
+                marker=MARKERS[(number + which) % len(MARKERS)],
+                mfc="white" if which else colour,
                 linestyle="-" if amount == "absolute" else ":",
                 linewidth=0.9,
-                label=name,
+                label=textwrap.fill(name, WRAP),
             )
             source = isotherm.host.potential
             rows += [

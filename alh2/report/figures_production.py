@@ -188,12 +188,11 @@ def draw_rdf(ax: Axes, rdfs: Sequence[Rdf]) -> None:
 
 
 def isotherm_series(points: Sequence[IsothermPoint]) -> list[tuple[float, int, list[IsothermPoint]]]:
-    """Points grouped as (temperature, initial loading, points by pressure)."""
-    keys = sorted({(p.temperature_k, p.n_initial) for p in points})
-    return [
-        (t, n, sorted((p for p in points if (p.temperature_k, p.n_initial) == (t, n)), key=lambda p: p.pressure_bar))
-        for t, n in keys
-    ]
+    """Points grouped as (temperature, initial loading, points by pressure), classical nuclei first."""
+    groups: dict[tuple[float, str, int], list[IsothermPoint]] = {}
+    for p in sorted(points, key=lambda p: p.pressure_bar):
+        groups.setdefault((p.temperature_k, p.nuclei, p.n_initial), []).append(p)
+    return [(t, n, group) for (t, _, n), group in sorted(groups.items(), key=lambda item: item[0])]
 
 
 def start_words(n_initial: int) -> str:
@@ -213,6 +212,7 @@ def isotherm_figure(points: Sequence[IsothermPoint]) -> ReportFigure:
         "n_adsorbed",
         "n_adsorbed_error",
         "insertion_acceptance",
+        "nuclei",
     )
     rows = [
         (
@@ -223,6 +223,7 @@ def isotherm_figure(points: Sequence[IsothermPoint]) -> ReportFigure:
             p.n_adsorbed,
             p.n_adsorbed_error,
             p.insertion_acceptance,
+            p.nuclei,
         )
         for p in points
     ]
@@ -242,6 +243,7 @@ def draw_isotherm(ax: Axes, points: Sequence[IsothermPoint]) -> None:
     """Series with error bars on a logarithmic pressure axis; open markers for runs started loaded."""
     series = isotherm_series(points)
     temperatures = sorted({t for t, _, _ in series})
+    nuclei = {p.nuclei for p in points}
     for number, (temperature, n_initial, chosen) in enumerate(series):
         head = f"{temperature:g} K, " if len(temperatures) > 1 else ""
         colour = CYCLE[number % len(CYCLE)]
@@ -254,7 +256,7 @@ def draw_isotherm(ax: Axes, points: Sequence[IsothermPoint]) -> None:
             mfc=colour if n_initial == 0 else "white",
             linestyle="-" if n_initial == 0 else "--",
             linewidth=0.8,
-            label=head + start_words(n_initial),
+            label=head + start_words(n_initial) + (f", {chosen[0].nuclei.split(' (')[0]}" if len(nuclei) > 1 else ""),
         )
     ax.set_xscale("log")
     plain_log_x(ax)

@@ -13,13 +13,20 @@ from alh2.report.stored import save_figure
 
 
 def save_isotherm_files(
-    directory: Path, isotherm: Isotherm, measured: Sequence[MeasuredIsotherm] = (), *, unit: str = "wt%"
+    directory: Path,
+    isotherm: Isotherm,
+    measured: Sequence[MeasuredIsotherm] = (),
+    *,
+    unit: str = "wt%",
+    beside: Sequence[Isotherm] = (),
 ) -> None:
     """Write them into `directory`; each file is replaced in one step.
 
     measured : isotherms of others, shown beside the computed one; unit : of the loading in the figure
+    beside : other computed isotherms, shown too
     """
     export_isotherm(directory, isotherm)
-    for figure in (comparison_figure(isotherm, measured, unit=unit), heat_figure(isotherm)):
+    loadings = comparison_figure(isotherm, measured, unit=unit, beside=beside)
+    for figure in (loadings, heat_figure(isotherm, beside)):
         if figure is not None:
             save_figure(figure, directory)

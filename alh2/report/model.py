@@ -14,6 +14,7 @@ from alh2.assess.trust import TrustDecision
 from alh2.assess.uncertainty import CommitteeCalibration
 from alh2.core.explored import SelectionVerdict
 from alh2.core.frames import Target
+from alh2.core.nuclei import CLASSICAL_WORDS
 from alh2.production.isotherm_result import Isotherm
 from alh2.production.made import Made
 from alh2.production.md_summary import MdSummary
@@ -112,6 +113,7 @@ class IsothermPoint:
     """One pressure of the isotherm, molecules per cell with one standard error.
 
     max_loading : insertions beyond it were refused (the largest loading explored); None: no limit
+    nuclei : how nuclei were treated
     """
 
     temperature_k: float
@@ -122,6 +124,7 @@ class IsothermPoint:
     n_adsorbed_error: float
     insertion_acceptance: float
     max_loading: int | None = None
+    nuclei: str = CLASSICAL_WORDS
 
     @property
     def is_capped(self) -> bool:

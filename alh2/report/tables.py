@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from alh2.core.nuclei import CLASSICAL_WORDS
 from alh2.report.figures_common import h2, rmse
 from alh2.report.figures_production import insertion_by_loading, start_words
 from alh2.report.figures_selection import KIND_WORDS, SelectionCount, Selections
@@ -203,13 +204,13 @@ def isotherm_table(points: Sequence[IsothermPoint]) -> PageTable:
         (
             f"{p.pressure_bar:g}",
             f"{p.temperature_k:g}",
-            start_words(p.n_initial),
+            start_words(p.n_initial) + ("" if p.nuclei == CLASSICAL_WORDS else f"; {p.nuclei}"),
             f"{p.fugacity_bar:.4g}",
             number(p.n_adsorbed, 3),
             number(p.n_adsorbed_error, 3),
             f"{100 * p.insertion_acceptance:.2g}",
         )
-        for p in sorted(points, key=lambda p: (p.temperature_k, p.pressure_bar, p.n_initial))
+        for p in sorted(points, key=lambda p: (p.temperature_k, p.pressure_bar, p.nuclei, p.n_initial))
     ]
     return PageTable("Isotherm points.", columns, rows, n_text=3)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from alh2.core.nuclei import CLASSICAL_WORDS
 from alh2.core.units import H2_MASS_AMU
 from alh2.report.figures_common import kt_ev, rmse
 from alh2.report.figures_production import (
@@ -309,10 +310,10 @@ def isotherm_words(points: Sequence[IsothermPoint]) -> list[str]:
 
 
 def _agreement_words(points: Sequence[IsothermPoint]) -> str:
-    empty = {(p.temperature_k, p.pressure_bar): p for p in points if p.n_initial == 0}
+    empty = {(p.temperature_k, p.pressure_bar, p.nuclei): p for p in points if p.n_initial == 0}
     gaps: list[tuple[float, float]] = []
     for p in points:
-        partner = empty.get((p.temperature_k, p.pressure_bar))
+        partner = empty.get((p.temperature_k, p.pressure_bar, p.nuclei))
         if p.n_initial == 0 or partner is None:
             continue
         difference = abs(p.n_adsorbed - partner.n_adsorbed)
@@ -348,10 +349,12 @@ def limits_words(data: ReportData, *, labels_from_xtb: bool) -> list[str]:
         text.append(
             "All errors on this page are against the labels; the error of the electronic-structure method adds to them."
         )
+    quantum = list(dict.fromkeys(p.nuclei for p in data.isotherm if p.nuclei != CLASSICAL_WORDS))
+    shown = f" The isotherm with {quantum[0]} shows how much that is." if quantum else ""
     text.append(
-        f"Nuclei are classical. The thermal wavelength of H₂ at {data.temperature_k:g} K is {wave:.2f} Å, "
-        f"{100 * wave / H2_DIAMETER_ANG:.0f} % of the molecule's Lennard-Jones diameter: quantum nuclei see a "
-        "shallower well, and adsorb less and farther out than classical ones."
+        f"Nuclei are classical where nothing else is said. The thermal wavelength of H₂ at {data.temperature_k:g} K is "
+        f"{wave:.2f} Å, {100 * wave / H2_DIAMETER_ANG:.0f} % of the molecule's Lennard-Jones diameter: quantum nuclei "
+        f"see a shallower well, and adsorb less and farther out than classical ones.{shown}"
     )
     newest = [e for t in ("total", "interaction") if (e := latest_insertions(data.insertions, t))]  # type: ignore[arg-type]
     if newest:

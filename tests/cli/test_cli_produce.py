@@ -63,6 +63,30 @@ def test_isotherm_from_files(files: list[str], tmp_path: Path, monkeypatch, caps
     assert (tmp_path / "out" / "100K.20bar.0h2" / "run.00" / "series.npz").stat().st_mtime_ns == stamp
 
 
+def test_quantum_nuclei_beside_classical_ones(files: list[str], tmp_path: Path, monkeypatch, capsys) -> None:
+    """An ideal gas has no correction: the same numbers, other words, and job files of classical runs as they were."""
+    command = ["produce", "isotherm", *files, *CONDITIONS.split()]
+    assert call(monkeypatch, *command) == 0
+    output = tmp_path / "quantum"
+    more = ["--output", str(output), "--quantum", "feynman-hibbs", "--beside", str(tmp_path / "out")]
+    assert call(monkeypatch, *command, *more) == 0
+    said = capsys.readouterr().out
+    classical, quantum = read_isotherm(tmp_path / "out"), read_isotherm(output)
+    assert classical is not None and quantum is not None
+    assert classical.host.nuclei == "classical nuclei" and quantum.host.nuclei.startswith("quantum: Feynman-Hibbs")
+    assert classical.points == quantum.points and classical.henry == quantum.henry and quantum.host.nuclei in said
+    for folder, expected in ((tmp_path / "out", None), (output, "feynman-hibbs")):
+        for job in (folder / "100K.20bar.0h2" / "run.00" / "job.json", folder / "widom.100K" / "job.json"):
+            assert json.loads(job.read_text()).get("quantum") == expected
+    curves = {line.split(",computed")[0] for line in (output / "isotherm.figure.csv").read_text().splitlines()[1:]}
+    assert any("classical nuclei" in c for c in curves) and any("Feynman-Hibbs" in c for c in curves)
+    assert (output / "isotherm.csv").read_text().splitlines()[1].endswith(quantum.host.nuclei)
+    assert "Feynman-Hibbs" in (output / "isotherm.100K.absolute.aif").read_text()
+    for wrong, words in ((["--beside", str(tmp_path)], "--beside"), (["--quantum", "bohm"], "feynman-hibbs")):
+        assert call(monkeypatch, *command, "--output", str(output), *wrong) == 2
+        assert words in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -67,6 +67,16 @@ def call(files: Path, monkeypatch, *, model: str = "model.dp", structure: str = 
     return run_app(app)
 
 
+def test_quantum_nuclei_are_said(files, monkeypatch, capsys, tmp_path):
+    more = f"--pressure 200 --initial 2 --moves 100 --output {tmp_path / 'out'} --quantum"
+    assert call(files, monkeypatch, more=f"{more} feynman-hibbs") == 0
+    assert "rigid framework, quantum: Feynman-Hibbs (quadratic; guest-guest classical)" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["nuclei"].startswith("quantum: Feynman-Hibbs")
+    assert call(files, monkeypatch, more=f"{more} feynman-hibbs --flexible") == 2
+    assert call(files, monkeypatch, more=f"{more} other") == 2
+    assert "--quantum: expected classical or feynman-hibbs, found other" in capsys.readouterr().err
+
+
 def test_writes_what_it_prints(files, monkeypatch, capsys, tmp_path):
     out = tmp_path / "new" / "out"
     more = f"--pressure 200 --initial 3 --seed 5 --output {out}"

@@ -15,6 +15,7 @@ from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame, Label, LabelledFrame
 from alh2.gcmc.settings import GcmcSettings
 from alh2.potential.load import load_potential
+from alh2.potential.nothing import NoPotential
 from alh2.potential.pair_baseline import PairBaseline, Spline, load_pair_baseline, n_pair_terms
 from alh2.potential.pair_session import PairBaselinePotential, PairSession
 
@@ -289,3 +290,23 @@ def test_simulations_side_by_side_do_what_each_does_alone(trained_committee, bas
         (alone,) = simulate_together(host, molecule, potential, points=[point], n_moves=120)
         np.testing.assert_array_equal(alone.energy_ev, result.energy_ev)
         np.testing.assert_array_equal(alone.n_adsorbed, result.n_adsorbed)
+
+
+@pytest.mark.parametrize("edge_ang", [14.0, 5.0], ids=["images apart", "images near"])
+def test_laplacian_of_molecules_with_each_other(
+    baseline: PairBaseline, rng: np.random.Generator, edge_ang: float
+) -> None:
+    """What Feynman–Hibbs asks of the pairs, against central differences of their energies."""
+    pairs = PairBaselinePotential(NoPotential(), baseline, "").guest_pairs(
+        Atoms(HOST, edge_ang * rng.random((len(HOST), 3)), cell=skewed(edge_ang), pbc=True)
+    )
+    sites, others = molecule(rng, edge_ang), np.array([molecule(rng, edge_ang) for _ in range(3)])
+    points = np.array([pairs.points(other) for other in others])
+
+    def energy(shift: np.ndarray) -> float:
+        return pairs.molecule_ev(sites + shift, points) - pairs.molecule_ev(sites + shift, points[:0])
+
+    step, total = 2e-4, 0.0
+    for axis in np.eye(3):
+        total += energy(step * axis) + energy(-step * axis) - 2.0 * energy(np.zeros(3))
+    assert pairs.laplacian_ev_ang2(sites, others) == pytest.approx(total / step**2, rel=2e-3)
