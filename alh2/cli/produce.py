@@ -122,6 +122,24 @@ def isotherm(
     return 0
 
 
+def _one_of(option: str, value: str, *known: str) -> None:
+    """Raise BadInputError for a value that is not among `known`."""
+    from alh2.core.errors import BadInputError
+
+    if value not in known:
+        raise BadInputError(option, expected=f"{', '.join(known[:-1])} or {known[-1]}", found=value)
+
+
+def _beads(quantum: str, beads: int) -> int:
+    """Beads of path-integral MD, 1 for classical nuclei; raises BadInputError."""
+    from alh2.core.errors import BadInputError
+
+    _one_of("--quantum", quantum, "classical", "pimd")
+    if quantum == "pimd" and beads < 2:
+        raise BadInputError("--beads", expected="a whole number >= 2", found=f"{beads}")
+    return beads if quantum == "pimd" else 1
+
+
 @produce_app.command("md")
 def md(
     campaign: Campaign = None,
@@ -147,22 +165,22 @@ def md(
     ] = "run",
     probe: Annotated[bool, typer.Option(help="Measure first which MPI ranks and threads are the fastest.")] = True,
     density: Annotated[bool, typer.Option(help="Also cube files and maps of the density.")] = False,
+    quantum: Annotated[str, typer.Option(help="Nuclei: classical, or pimd (docs/theory.md).")] = "classical",
+    beads: Annotated[int, typer.Option(help="Beads of --quantum pimd, each one process.")] = 16,
+    launcher: Annotated[str, typer.Option(help="Starts the beads, {beads} of them.")] = "mpirun -np {beads}",
+    beside: Beside = None,
     seed: Annotated[int, typer.Option(help="Same seed, same velocities (--model).")] = 1,
 ) -> int:
     """Molecular dynamics: structure around open sites, residence, diffusion; the committee watched all along.
 
     Exit codes: 0 done, 1 a person must decide, 2 bad input, 3 interrupted and resumable.
     """
-    from alh2.cli.produce_md import MdSource, run_command
-    from alh2.core.errors import BadInputError
+    from alh2.cli.produce_md import Drawn, MdSource, run_command
     from alh2.production.md_plan import MdPlan, Policy
 
-    if ensemble not in ("nvt", "nve"):
-        raise BadInputError("--ensemble", expected="nvt or nve", found=ensemble)
-    if on_untrusted not in ("flag", "cut", "stop"):
-        raise BadInputError("--on-untrusted", expected="flag, cut or stop", found=on_untrusted)
-    if committee not in ("run", "none"):
-        raise BadInputError("--committee", expected="run or none", found=committee)
+    _one_of("--ensemble", ensemble, "nvt", "nve")
+    _one_of("--on-untrusted", on_untrusted, "flag", "cut", "stop")
+    _one_of("--committee", committee, "run", "none")
     plan = MdPlan(
         temperatures_k=tuple(sorted(temperature or ())),
         n_replicas=replicas,
@@ -176,7 +194,9 @@ def md(
         on_untrusted=cast("Policy", on_untrusted),
         committee=committee == "run",
         probe=probe,
+        n_beads=_beads(quantum, beads),
+        launcher=launcher,
     )
     source = MdSource(campaign, tuple(model or ()), structure, machine, output, loading, seed)
-    run_command(source, plan, density=density)
+    run_command(source, plan, Drawn(density, tuple(beside or ())))
     return 0

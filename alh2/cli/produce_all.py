@@ -62,7 +62,8 @@ def run_command(campaign: Path, asked: Everything) -> None:
         produce_isotherm.VoidOptions("helium", 0.0),
         produce_isotherm.Comparison(asked.compare, asked.unit, asked.weight_of, density=True),
     )
-    produce_md.run_command(produce_md.MdSource(campaign, (), None, None, None, None, param.seed), plan, density=True)
+    source = produce_md.MdSource(campaign, (), None, None, None, None, param.seed)
+    produce_md.run_command(source, plan, produce_md.Drawn(density=True))
     report_command(campaign)
 
 

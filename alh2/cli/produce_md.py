@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from alh2.analysis.sites import Residence
     from alh2.config.model import MachineConfig, SelectConfig, StageMachine
     from alh2.core.frames import Frame
-    from alh2.production.md_analysis import MdAnalysis
+    from alh2.core.statistics import Estimate
+    from alh2.production.md_analysis import MdAnalysis, QuantumResult
     from alh2.production.md_plan import MdPlan, MdRunsSetting
     from alh2.select.sanity import HostBonds
 
@@ -39,29 +40,42 @@ class MdSource:
     seed: int
 
 
-def run_command(source: MdSource, plan: MdPlan, *, density: bool) -> None:
+@dataclass(frozen=True)
+class Drawn:
+    """Whether densities are written, and folders of other runs whose distributions are drawn beside."""
+
+    density: bool
+    beside: tuple[Path, ...] = ()
+
+
+def run_command(source: MdSource, plan: MdPlan, drawn: Drawn) -> None:
     """Run, analyse, show and write; raises Alh2Error with the exit code for anything that goes wrong."""
     from alh2.cli.run import quiet_libraries, stop_on_signals
+    from alh2.production.md_analysis import RESULT_FILE
 
+    for folder in drawn.beside:
+        if not (folder / RESULT_FILE).is_file():
+            raise BadInputError("--beside", expected=f"a folder with {RESULT_FILE}", found=str(folder))
     quiet_libraries()
     stop_on_signals()
     try:
         if source.campaign is not None:
-            directory = _of_campaign(source, plan, density)
+            directory = _of_campaign(source, plan, drawn)
         else:
-            directory = _of_files(source, plan, density)
+            directory = _of_files(source, plan, drawn)
     except KeyboardInterrupt:
         raise InterruptedCampaignError(STOPPED) from None
     typer.echo(f"results and figures: {directory}")
 
 
-def _of_campaign(source: MdSource, plan: MdPlan, density: bool) -> Path:
+def _of_campaign(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
     from dataclasses import replace
 
     from alh2.campaign.exploring import link_models
     from alh2.campaign.open import reopen_campaign
     from alh2.campaign.producing import last_trained, on_last_host
     from alh2.campaign.state import load_state
+    from alh2.production.md_analysis import RESULT_FILE
 
     assert source.campaign is not None
     given = {"--model": source.models, "--structure": source.structure, "--machine": source.machine}
@@ -73,7 +87,10 @@ def _of_campaign(source: MdSource, plan: MdPlan, density: bool) -> Path:
     campaign = reopen_campaign(source.campaign)
     state = load_state(campaign.paths.state)
     assert state is not None
-    directory = campaign.paths.production / "md-runs"
+    directory = campaign.paths.production / ("md-runs" if plan.n_beads == 1 else "md-runs-pimd")
+    others = [f.parent for f in sorted(campaign.paths.production.glob(f"md-runs*/{RESULT_FILE}"))]
+    others = [folder for folder in others if folder != directory]
+    drawn = replace(drawn, beside=(*drawn.beside, *others))
     made = campaign.param.production
     loading = source.loading if source.loading is not None else (made.md_loading if made else 0)
     try:
@@ -92,13 +109,13 @@ def _of_campaign(source: MdSource, plan: MdPlan, density: bool) -> Path:
                 command=campaign.machine.model_devi.command,
                 python=campaign.machine.gcmc.command,
             )
-            _run(plan, setting, campaign.machine.model_devi, density)
+            _run(plan, setting, campaign.machine.model_devi, drawn)
     finally:
         campaign.reporter.close()
     return directory
 
 
-def _of_files(source: MdSource, plan: MdPlan, density: bool) -> Path:
+def _of_files(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
     from alh2.campaign.lock import DriverLock
     from alh2.config.load import load_machine
     from alh2.core.atoms import from_atoms
@@ -136,7 +153,7 @@ def _of_files(source: MdSource, plan: MdPlan, density: bool) -> Path:
         link_file(model.resolve(), graph)
     setting = sound_setting(output, graphs, start, machines, seed=source.seed)
     with DriverLock(output / "driver.lock"):
-        _run(plan, setting, machine, density)
+        _run(plan, setting, machine, drawn)
     return output
 
 
@@ -193,7 +210,7 @@ def _bonds(host: Atoms) -> HostBonds:
     return HostBonds(pairs, np.array([host.get_distance(int(i), int(j), mic=True) for i, j in pairs]))
 
 
-def _run(plan: MdPlan, setting: MdRunsSetting, machine: StageMachine, density: bool) -> None:
+def _run(plan: MdPlan, setting: MdRunsSetting, machine: StageMachine, drawn: Drawn) -> None:
     from alh2.campaign.progress import Reporter
     from alh2.cli.run import command_line
     from alh2.production.made import write_made
@@ -209,18 +226,18 @@ def _run(plan: MdPlan, setting: MdRunsSetting, machine: StageMachine, density: b
     analysis = analyse(plan, setting, runs)
     write_made(setting.directory, command=command_line(), seed=setting.root_seed)
     show(plan, analysis)
-    _figures(plan, setting, analysis, density)
+    _figures(plan, setting, analysis, drawn)
 
 
-def _figures(plan: MdPlan, setting: MdRunsSetting, analysis: MdAnalysis, density: bool) -> None:
+def _figures(plan: MdPlan, setting: MdRunsSetting, analysis: MdAnalysis, drawn: Drawn) -> None:
     from alh2.production.md_density import md_density
     from alh2.report.figures_md import density_figure, deviation_figure, diffusion_figure, rdf_figures
     from alh2.report.stored import save_figure
 
-    for figure in (*rdf_figures(analysis), diffusion_figure(analysis), deviation_figure(plan, analysis)):
+    for figure in (*rdf_figures(analysis, drawn.beside), diffusion_figure(analysis), deviation_figure(plan, analysis)):
         if figure is not None:
             save_figure(figure, setting.directory)
-    if density and setting.start.n_h2:
+    if drawn.density and setting.start.n_h2:
         for result in analysis.temperatures:
             name = f"density.{result.temperature_k:g}K"
             grid = md_density(setting, result.runs, setting.directory / f"{name}.cube")
@@ -239,7 +256,8 @@ def show(plan: MdPlan, analysis: MdAnalysis) -> None:
     """Print what each temperature says."""
     for r in analysis.temperatures:
         typer.echo(
-            f"{r.temperature_k:g} K, {r.n_h2} H2, {plan.ensemble.upper()}: {r.n_frames} frames of {len(r.runs)} runs"
+            f"{r.temperature_k:g} K, {r.n_h2} H2, {plan.ensemble.upper()}, {analysis.nuclei}: {r.n_frames} frames of "
+            f"{len(r.runs)} runs"
         )
         for run in r.runs:
             worst = max((d for d in run.deviations_ev_ang if math.isfinite(d)), default=math.nan)
@@ -247,11 +265,14 @@ def show(plan: MdPlan, analysis: MdAnalysis) -> None:
             ended = f"; ended early: {run.ended}" if run.ended else ""
             typer.echo(f"  {run.name}: largest force deviation {worst:.3f} eV/Å{untrusted}{ended}")
         if r.sites is not None:
-            mean, stay = r.sites.mean_occupancy, r.sites.residence
+            mean = r.sites.mean_occupancy
+            stay = stay_words(r.sites.residence) if r.quantum is None else "centroids"
             typer.echo(
                 f"  open sites: {mean.mean:.3f} ± {mean.standard_error:.2g} H2 each, {r.coordination:.3f} within the "
-                f"first shell; {stay_words(stay)}"
+                f"first shell; {stay}"
             )
+        if r.quantum is not None:
+            _show_quantum(r.quantum)
         if r.diffusion is not None:
             d = r.diffusion
             interval = f"95 % between {d.low:.3g} and {d.high:.3g}"
@@ -262,8 +283,24 @@ def show(plan: MdPlan, analysis: MdAnalysis) -> None:
                     f"  D_s over the models {i.mean:.3g} ± {i.half_width_95:.2g} m²/s (95 %, with their spread "
                     f"{i.committee:.2g})"
                 )
-        elif r.n_h2:
+        elif r.n_h2 and r.quantum is None:
             typer.echo("  no D_s: the runs have no diffusive regime")
     if analysis.arrhenius is not None:
         a = analysis.arrhenius
         typer.echo(f"E_a {a.activation_kj_per_mol:.2f} ± {a.activation_error_kj_per_mol:.2g} kJ/mol")
+
+
+def _show_quantum(q: QuantumResult) -> None:
+    def of(e: Estimate) -> str:
+        return f"{e.mean:.4f} ± {e.standard_error:.2g}"
+
+    typer.echo(
+        f"  kinetic energy of the cell {of(q.kinetic_virial_ev)} eV (centroid virial), {of(q.kinetic_primitive_ev)} "
+        f"(primitive), {q.kinetic_classical_ev:.4f} of classical nuclei; potential energy {of(q.potential_ev)} eV"
+    )
+    if q.extent_ang is not None:
+        typer.echo(f"  H2 extends over {of(q.extent_ang)} Å about its centroid, {q.free_extent_ang:.4f} Å when free")
+    typer.echo(
+        f"  with these beads an H2 bond has {100 * q.bond_share:.0f} % of its energy: structure converges sooner than "
+        "the energy of stiff bonds"
+    )

@@ -48,6 +48,12 @@ def resolve_command(command: str) -> str:
     return command if found is None else f"{shlex.quote(str(found))} {rest}".strip()
 
 
+def has_launcher(command: str) -> bool:
+    """Whether `command` begins with an MPI launcher."""
+    words = shlex.split(command)
+    return bool(words) and Path(words[0]).name in _LAUNCHERS
+
+
 def _launched(words: list[str]) -> list[str]:
     """The program that an MPI launcher starts; none where it has options other than numbers (``-np 16``)."""
     if Path(words[0]).name not in _LAUNCHERS:

@@ -92,10 +92,16 @@ def nvt_input(run: NvtRun) -> str:
 
 
 def last_error(directory: Path) -> str:
-    """What LAMMPS said was wrong: the last ERROR line of its log in `directory`, empty where there is none."""
-    path = directory / LOG_FILE
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-    return next((line.strip() for line in reversed(lines) if line.startswith("ERROR")), "")
+    """What LAMMPS said was wrong: the last ERROR line of its log in `directory`, empty where there is none.
+
+    With several partitions it may stand in the log of any of them.
+    """
+    for path in (directory / LOG_FILE, *sorted(directory.glob(f"{LOG_FILE}.*"))):
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        for line in reversed(lines):
+            if line.startswith("ERROR"):
+                return line.strip()
+    return ""
 
 
 def read_deviation(path: Path) -> dict[int, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,15 @@ from alh2.analysis.diffusion import (
     diffusion_coefficient,
     mean_squared_displacement,
 )
+from alh2.analysis.path_integral import H2_QUANTUM_EV, extent_ang, free_extent_ang, oscillator_energy_ev
 from alh2.analysis.rdf import RadialDistribution, guest_pair_distribution, radial_distribution_of_replicas
-from alh2.analysis.sites import ENTER_ANG, SiteStatistics, site_statistics
+from alh2.analysis.sites import ENTER_ANG, Residence, SiteStatistics, site_statistics
 from alh2.core.atoms import to_atoms
 from alh2.core.files import atomic_write_json
 from alh2.core.frames import Frame
 from alh2.core.random_streams import seed_for
-from alh2.core.statistics import Estimate
+from alh2.core.statistics import Estimate, combine_replicas, mean_and_error
+from alh2.core.units import H2_MASS_AMU, KB_EV_PER_K
 from alh2.production.committee_interval import CommitteeInterval, committee_interval
 from alh2.production.md_plan import MdPlan, MdRunsSetting
 from alh2.production.md_runs import MdTrajectory, guest_paths_ang
@@ -37,6 +39,26 @@ N_BLOCKS = 5
 LEAST_FRAMES = 20
 
 
+@dataclass(frozen=True)
+class QuantumResult:
+    """What path integrals say besides, energies of the cell in eV with one standard error.
+
+    kinetic_virial_ev, kinetic_primitive_ev : the estimators of `alh2.production.pimd`; they must agree
+    kinetic_classical_ev : 3NkT/2, which classical nuclei would have
+    extent_ang : of H2 (root mean square distance of its centre of mass, bead by bead, from the centroid); None without
+    free_extent_ang : the same of free H2
+    bond_share : energy of an H2 bond of 4161 cm⁻¹ with these beads over the exact one: what stiff bonds still lack
+    """
+
+    kinetic_virial_ev: Estimate
+    kinetic_primitive_ev: Estimate
+    kinetic_classical_ev: float
+    potential_ev: Estimate
+    extent_ang: Estimate | None
+    free_extent_ang: float
+    bond_share: float
+
+
 @dataclass(frozen=True, eq=False)
 class TemperatureResult:
     """One temperature: what its replicas say together.
@@ -44,7 +66,8 @@ class TemperatureResult:
     rdfs : "Al(open)–H2", "host H–H2", "H2–H2" where there are such pairs; errors over replicas, over blocks of one
     coordination, coordination_error : H2 within `ENTER_ANG` of an open Al; NaN without open sites
     diffusion_interval : of D_s (m²/s) over the models of the committee that moved replicas, None for fewer than two
-    displacement, diffusion : None where the replicas are too short, or nothing diffuses
+    displacement, diffusion : None where the replicas are too short, or nothing diffuses, and of path integrals
+    quantum : None of classical nuclei. Distributions are over beads; sites are occupied by centroids, for no known time
     """
 
     temperature_k: float
@@ -58,14 +81,16 @@ class TemperatureResult:
     displacement: Displacement | None
     diffusion: DiffusionCoefficient | None
     diffusion_interval: CommitteeInterval | None
+    quantum: QuantumResult | None
 
 
 @dataclass(frozen=True, eq=False)
 class MdAnalysis:
-    """All temperatures, and the Arrhenius line through their D_s (None for fewer than two)."""
+    """All temperatures, the Arrhenius line through their D_s (None for fewer than two), and the nuclei in words."""
 
     temperatures: tuple[TemperatureResult, ...]
     arrhenius: Arrhenius | None
+    nuclei: str
 
 
 def analyse(plan: MdPlan, setting: MdRunsSetting, runs: Sequence[MdTrajectory]) -> MdAnalysis:
@@ -74,7 +99,7 @@ def analyse(plan: MdPlan, setting: MdRunsSetting, runs: Sequence[MdTrajectory]) 
     results = tuple(_one(plan, setting, t, kept) for t, kept in by_temperature.items() if kept)
     known = [(r.temperature_k, r.diffusion) for r in results if r.diffusion is not None]
     line = arrhenius([t for t, _ in known], [d.mean for _, d in known], [d.standard_deviation for _, d in known])
-    analysis = MdAnalysis(results, line)
+    analysis = MdAnalysis(results, line, plan.nuclei)
     write_analysis(setting.directory, plan, analysis)
     return analysis
 
@@ -97,7 +122,12 @@ def _one(plan: MdPlan, setting: MdRunsSetting, temperature_k: float, runs: list[
     sites = None
     if n_h2 and len(open_sites):
         sites = site_statistics([run.frames for run in runs], open_sites, dt_ps=plan.frame_ps)
-    displacement, diffusion = _diffusion(plan, setting, temperature_k, runs)
+    quantum = _quantum(plan, setting, temperature_k, runs) if plan.n_beads > 1 else None
+    if quantum is None:
+        displacement, diffusion = _diffusion(plan, setting, temperature_k, runs)
+    else:
+        displacement, diffusion = None, None
+        sites = None if sites is None else replace(sites, residence=Residence(math.nan, math.nan, 0, 0.0))
     return TemperatureResult(
         temperature_k=temperature_k,
         n_h2=n_h2,
@@ -110,6 +140,7 @@ def _one(plan: MdPlan, setting: MdRunsSetting, temperature_k: float, runs: list[
         displacement=displacement,
         diffusion=diffusion,
         diffusion_interval=_interval(plan, setting, temperature_k, runs) if diffusion is not None else None,
+        quantum=quantum,
     )
 
 
@@ -126,12 +157,34 @@ def _interval(
 
 
 def _blocks(runs: Sequence[MdTrajectory]) -> list[Sequence[Frame]]:
-    """The replicas, or of one replica contiguous blocks."""
+    """The replicas, or of one replica contiguous blocks; of path integrals all beads."""
     if len(runs) > 1:
-        return [run.frames for run in runs]
-    frames = runs[0].frames
-    parts = np.array_split(np.arange(len(frames)), min(N_BLOCKS, len(frames)))
-    return [[frames[i] for i in part] for part in parts]
+        return [[frame for one in run.slices() for frame in one] for run in runs]
+    slices = runs[0].slices()
+    parts = np.array_split(np.arange(len(slices[0])), min(N_BLOCKS, len(slices[0])))
+    return [[one[i] for one in slices for i in part] for part in parts]
+
+
+def _quantum(plan: MdPlan, setting: MdRunsSetting, temperature_k: float, runs: Sequence[MdTrajectory]) -> QuantumResult:
+    def mean(name: str) -> Estimate:
+        series = [[getattr(e, name) for e in run.energies if e is not None] for run in runs]
+        return combine_replicas([mean_and_error(one) for one in series if one])
+
+    def centres(frame: Frame) -> np.ndarray:
+        return frame.positions_ang[frame.n_host :].reshape(-1, 2, 3).mean(axis=1)
+
+    exact, held = (oscillator_energy_ev(H2_QUANTUM_EV, temperature_k, n) for n in (None, plan.n_beads))
+    return QuantumResult(
+        kinetic_virial_ev=mean("kinetic_virial_ev"),
+        kinetic_primitive_ev=mean("kinetic_primitive_ev"),
+        kinetic_classical_ev=1.5 * setting.start.n_atoms * KB_EV_PER_K * temperature_k,
+        potential_ev=mean("potential_ev"),
+        extent_ang=extent_ang([np.array([[centres(b) for b in beads] for beads in run.beads]) for run in runs])
+        if setting.start.n_h2
+        else None,
+        free_extent_ang=free_extent_ang(H2_MASS_AMU, temperature_k, plan.n_beads),
+        bond_share=held / exact,
+    )
 
 
 def _diffusion(
@@ -145,7 +198,7 @@ def _diffusion(
         return None, None
     host = setting.start.symbols[: setting.start.n_host]
     masses = np.array([atomic_masses[atomic_numbers[s]] for s in host])
-    paths = [guest_paths_ang(run, masses) for run in runs if len(run.frames) == longest]
+    paths = [guest_paths_ang(run.frames, masses) for run in runs if len(run.frames) == longest]
     displacement, group = mean_squared_displacement(paths, dt_ps=plan.frame_ps)
     seed = seed_for(setting.root_seed, "diffusion", f"{temperature_k:g}")
     return displacement, diffusion_coefficient(displacement, group, seed=seed)
@@ -155,6 +208,7 @@ def write_analysis(directory: Path, plan: MdPlan, analysis: MdAnalysis) -> None:
     """Write numbers of `analysis` as JSON, unknown ones as null; curves stand in the tables of the figures."""
     content = {
         "plan": asdict(plan),
+        "nuclei": analysis.nuclei,
         "temperatures": [_summary(result) for result in analysis.temperatures],
         "arrhenius": None if analysis.arrhenius is None else asdict(analysis.arrhenius),
     }
@@ -186,6 +240,7 @@ def _summary(result: TemperatureResult) -> dict[str, Any]:
         "residence": None if sites is None else asdict(sites.residence),
         "diffusion_m2_s": None if result.diffusion is None else asdict(result.diffusion),
         "diffusion_interval_m2_s": None if result.diffusion_interval is None else asdict(result.diffusion_interval),
+        "quantum": None if result.quantum is None else asdict(result.quantum),
     }
 
 

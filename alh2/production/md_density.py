@@ -15,13 +15,13 @@ from alh2.production.md_runs import MdTrajectory, guest_paths_ang
 
 
 def md_density(setting: MdRunsSetting, runs: Sequence[MdTrajectory], path: Path) -> DensityGrid:
-    """Mean density over all frames of `runs`, the framework's drift taken out, written to `path` with the host.
+    """Mean density over all frames of `runs` (all beads), the framework's drift taken out, written with the host.
 
     The host in the file is that of the start; in MD it moves about it.
     """
     host = setting.start.bare_host()
     masses = np.array([atomic_masses[atomic_numbers[s]] for s in host.symbols])
-    centres = [frame for run in runs for frame in guest_paths_ang(run, masses)]
+    centres = [frame for run in runs for one in run.slices() for frame in guest_paths_ang(one, masses)]
     grid = guest_density(centres, host.cell_ang)
     write_cube(path, grid, to_atoms(host))
     return grid

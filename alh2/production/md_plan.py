@@ -12,6 +12,7 @@ from ase.data import atomic_masses, atomic_numbers
 from alh2.config.model import SelectConfig
 from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame
+from alh2.core.nuclei import CLASSICAL_WORDS
 from alh2.explore.lammps import CONF_FILE, DEVIATION_FILE, TRAJECTORY_FILE
 from alh2.select.sanity import HostBonds
 
@@ -30,6 +31,8 @@ class MdPlan:
     trusted_ev_ang : force deviation (eV/Å) from which a frame is outside what the committee knows; None: not watched
     committee : replicas take turns through the models, each moved by the forces of one of them; False: all by the first
     probe : MPI ranks and threads are those that a short measured probe found fastest
+    n_beads : of path-integral MD (`alh2.production.pimd`), which has no "nve"; 1: classical nuclei
+    launcher : starts one process per bead, {beads} of them
     on_untrusted : "flag": the run goes on and is marked; "cut": it ends with the segment, and only frames before the
         first untrusted one are analysed; "stop": a person decides
     """
@@ -47,6 +50,8 @@ class MdPlan:
     on_untrusted: Policy = "flag"
     committee: bool = True
     probe: bool = True
+    n_beads: int = 1
+    launcher: str = "mpirun -np {beads}"
 
     def __post_init__(self) -> None:
         temperatures = self.temperatures_k
@@ -68,6 +73,15 @@ class MdPlan:
             if value < 0 or value % self.sample_every:
                 expected = f"a multiple of the {self.sample_every} steps between frames"
                 raise BadInputError(name, expected=expected, found=f"{value}")
+        if self.n_beads < 1:
+            raise BadInputError("beads", expected="a whole number >= 1", found=f"{self.n_beads}")
+        if self.n_beads > 1 and self.ensemble == "nve":
+            raise BadInputError("ensemble", expected="nvt with path-integral MD", found="nve")
+
+    @property
+    def nuclei(self) -> str:
+        """How nuclei are treated, in words."""
+        return CLASSICAL_WORDS if self.n_beads == 1 else f"quantum: path-integral MD, {self.n_beads} beads"
 
     @property
     def segments(self) -> tuple[int, ...]:

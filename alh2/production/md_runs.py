@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,6 +31,16 @@ from alh2.explore.lammps import (
 from alh2.explore.md import MD_TIMEOUT_S
 from alh2.production.md_plan import END_FILE, MdPlan, MdRunsSetting, segment_input
 from alh2.production.md_probe import probed_command
+from alh2.production.pimd import (
+    BeadEnergies,
+    beads_of,
+    centroid,
+    pimd_command,
+    pimd_input,
+    read_bead_frames,
+    read_energies,
+    worst,
+)
 from alh2.select.sanity import find_insane
 
 
@@ -40,6 +50,7 @@ class MdTrajectory:
 
     member : the model whose forces move it
     steps, frames : what is analysed, in time order; deviations_ev_ang : of these frames, NaN where none was asked
+    beads, energies : of path integrals, whose frames are centroids: the beads of each frame, and its energies
     n_untrusted : frames at or beyond the trusted deviation, of all that were seen
     ended : why the run ended early, "" where it did not
     """
@@ -48,6 +59,8 @@ class MdTrajectory:
     replica: int
     steps: list[int] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
+    beads: list[list[Frame]] = field(default_factory=list)
+    energies: list[BeadEnergies | None] = field(default_factory=list)
     deviations_ev_ang: list[float] = field(default_factory=list)
     n_untrusted: int = 0
     ended: str = ""
@@ -57,6 +70,10 @@ class MdTrajectory:
     def name(self) -> str:
         """Folder of its segments."""
         return f"{self.temperature_k:g}K.r{self.replica}"
+
+    def slices(self) -> list[list[Frame]]:
+        """The frames of each bead in time order, whose places are those of the nuclei; `frames` of classical ones."""
+        return [list(bead) for bead in zip(*self.beads, strict=True)] if self.beads else [self.frames]
 
 
 def run_md_plan(
@@ -79,15 +96,16 @@ def run_md_plan(
     runs = [
         MdTrajectory(t, r, member=plan.member(r, n_models)) for t in plan.temperatures_k for r in range(plan.n_replicas)
     ]
-    command = probed_command(
-        plan, setting, machine=machine, n_runs=len(runs), on_progress=on_progress, on_message=on_message
-    )
-    setting = replace(setting, command=command)
+    if plan.n_beads == 1:
+        command = probed_command(
+            plan, setting, machine=machine, n_runs=len(runs), on_progress=on_progress, on_message=on_message
+        )
+        setting = replace(setting, command=command)
     for number in range(len(plan.segments)):
         going = [run for run in runs if not run.ended]
         if not going:
             break
-        tasks = [_prepare(plan, setting, run, number) for run in going]
+        tasks = [_prepare(plan, setting, run, number, machine) for run in going]
         outcomes = run_tasks(
             tasks, machine=machine, base_dir=setting.directory, name=f"md.seg.{number:03d}", on_progress=on_progress
         )
@@ -107,28 +125,34 @@ def run_md_plan(
     return runs
 
 
-def _prepare(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, number: int) -> Task:
+def _prepare(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, number: int, machine: StageMachine) -> Task:
     """Write the files of one segment; repeatable."""
     folder = setting.directory / run.name / f"seg.{number:03d}"
     folder.mkdir(parents=True, exist_ok=True)
     graphs = setting.graphs[run.member :] + setting.graphs[: run.member]
     models = tuple(os.path.relpath(graph, folder) for graph in graphs)
     seed = seed_for(setting.root_seed, "production-md", run.name)
-    text = segment_input(plan, setting, temperature_k=run.temperature_k, number=number, seed=seed, models=models)
+    make, quantum = (pimd_input, True) if plan.n_beads > 1 else (segment_input, False)
+    text = make(plan, setting, temperature_k=run.temperature_k, number=number, seed=seed, models=models)
     atomic_write_text(folder / INPUT_FILE, text)
     files = [os.path.relpath(graph, setting.directory) for graph in setting.graphs]
+    beads = beads_of(plan.n_beads) if quantum else ()
+    ends = [bead.end for bead in beads] or [END_FILE]
     if number:
-        before = folder.parent / f"seg.{number - 1:03d}" / END_FILE
-        files.append(os.path.relpath(before, setting.directory))
+        before = folder.parent / f"seg.{number - 1:03d}"
+        files += [os.path.relpath(before / end, setting.directory) for end in ends]
     else:
         write_conf(setting.start, folder / CONF_FILE, type_map=setting.type_map)
         files.append(CONF_FILE)
-    outputs = (TRAJECTORY_FILE, END_FILE, *([DEVIATION_FILE] if len(setting.graphs) > 1 else []))
+    written = [name for bead in beads for name in (bead.trajectory, bead.energies)] or [TRAJECTORY_FILE]
+    if len(setting.graphs) > 1:
+        written += [bead.deviation for bead in beads] or [DEVIATION_FILE]
+    command = f"{setting.command} -i {INPUT_FILE} -log {LOG_FILE} -screen none"
     return Task(
         work_dir=folder,
-        command=f"{setting.command} -i {INPUT_FILE} -log {LOG_FILE} -screen none",
+        command=pimd_command(plan, setting.command, machine) if quantum else command,
         inputs=(INPUT_FILE, *files),
-        outputs=outputs,
+        outputs=(*written, *ends),
         timeout_s=MD_TIMEOUT_S,
         label=f"MD {run.name} segment {number}",
     )
@@ -137,10 +161,10 @@ def _prepare(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, number: in
 def _take(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, outcome: TaskOutcome) -> None:
     """Add the frames of a segment to `run`, and say why it ends where it does."""
     folder = outcome.task.work_dir
-    found = [(s, f) for s, f in read_trajectory(folder / TRAJECTORY_FILE, setting.start)]
+    found, beads = _frames(plan, setting, folder)
     if run.steps:
         found = [(step, frame) for step, frame in found if step > run.steps[-1]]
-    deviations = _deviations(folder) if len(setting.graphs) > 1 else {}
+    deviations = _deviations(plan, folder) if len(setting.graphs) > 1 else {}
     values = [deviations.get(step, math.nan) for step, _ in found]
     insane = find_insane([frame for _, frame in found], setting.sanity, setting.bonds)
     keep = next((i for i, reason in enumerate(insane) if reason), len(found))
@@ -157,14 +181,36 @@ def _take(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, outcome: Task
     run.steps += [step for step, _ in found[:keep]]
     run.frames += [frame for _, frame in found[:keep]]
     run.deviations_ev_ang += values[:keep]
+    if beads:
+        energies = read_energies(folder, plan.n_beads, n_atoms=setting.start.n_atoms, temperature_k=run.temperature_k)
+        run.beads += [beads[step] for step, _ in found[:keep]]
+        run.energies += [energies.get(step) for step, _ in found[:keep]]
 
 
-def _deviations(folder: Path) -> dict[int, float]:
-    """Deviation per step of a segment, none where it wrote none.
+def _frames(
+    plan: MdPlan, setting: MdRunsSetting, folder: Path
+) -> tuple[list[tuple[int, Frame]], dict[int, list[Frame]]]:
+    """(step, frame) of a segment, of path integrals the centroids; and the beads of each step."""
+    if plan.n_beads == 1:
+        return list(read_trajectory(folder / TRAJECTORY_FILE, setting.start)), {}
+    beads = read_bead_frames(folder, plan.n_beads, setting.start)
+    return [(step, centroid(each)) for step, each in beads], dict(beads)
+
+
+def _deviations(plan: MdPlan, folder: Path) -> dict[int, float]:
+    """Deviation per step of a segment, of path integrals the largest of the beads; none where it wrote none."""
+    if plan.n_beads == 1:
+        return _deviations_in(folder, DEVIATION_FILE)
+    each = [_deviations_in(folder, bead.deviation) for bead in beads_of(plan.n_beads)]
+    return {step: worst(each, step) for step in each[0]}
+
+
+def _deviations_in(folder: Path, name: str) -> dict[int, float]:
+    """Deviation per step in a file of a segment, none where there is none.
 
     DeePMD leaves the header out in a run from a restart file: it is that of the first segment.
     """
-    path, first = folder / DEVIATION_FILE, folder.parent / "seg.000" / DEVIATION_FILE
+    path, first = folder / name, folder.parent / "seg.000" / name
     if not path.exists() or not path.stat().st_size:
         return {}
     text = path.read_text(errors="replace")
@@ -180,13 +226,13 @@ def _deviations(folder: Path) -> dict[int, float]:
     return {int(row[step]): float(row[deviation]) for row in rows if len(row) == len(header)}
 
 
-def guest_paths_ang(run: MdTrajectory, masses_amu: np.ndarray) -> np.ndarray:
+def guest_paths_ang(frames: Sequence[Frame], masses_amu: np.ndarray) -> np.ndarray:
     """Unwrapped centres of the molecules (n_frames, n_h2, 3) Å, the drift of the framework's centre of mass taken out.
 
     masses_amu : (n_host,) of the host atoms
     """
-    positions = np.array([frame.positions_ang for frame in run.frames])
-    n_host = run.frames[0].n_host
+    positions = np.array([frame.positions_ang for frame in frames])
+    n_host = frames[0].n_host
     centres = positions[:, n_host:].reshape(len(positions), -1, 2, 3).mean(axis=2)
     if not n_host:
         return centres

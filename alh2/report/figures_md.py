@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from alh2.analysis.density import DensityGrid
-from alh2.production.md_analysis import MdAnalysis
+from alh2.core.files import read_json
+from alh2.core.nuclei import CLASSICAL_WORDS
+from alh2.production.md_analysis import RESULT_FILE, MdAnalysis
 from alh2.production.md_plan import MdPlan
 from alh2.report.figures_common import (
     COLUMN_IN,
@@ -21,12 +27,21 @@ from alh2.report.figures_common import (
     style,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-def rdf_figures(analysis: MdAnalysis) -> list[ReportFigure]:
-    """One figure per kind of pair, a curve per temperature with one standard error."""
+
+def rdf_figures(analysis: MdAnalysis, beside: Sequence[Path] = ()) -> list[ReportFigure]:
+    """One figure per kind of pair, a curve per temperature with one standard error.
+
+    beside : folders of other runs, whose curves of the same pairs (tables of their figures) are drawn dashed; the
+        legend then says how nuclei were treated
+    """
     figures = []
     for kind in dict.fromkeys(name for result in analysis.temperatures for name in result.rdfs):
         rows: list[tuple[Cell, ...]] = []
+        name = "rdf_" + "".join(c if c.isalnum() else "_" for c in kind.replace("–", "_"))
+        nuclei = f", {analysis.nuclei}" if beside or analysis.nuclei != CLASSICAL_WORDS else ""
         with style():
             figure, axes = new_figure(COLUMN_IN, 2.6)
             ax = axes[0, 0]
@@ -34,18 +49,34 @@ def rdf_figures(analysis: MdAnalysis) -> list[ReportFigure]:
                 rdf = result.rdfs[kind]
                 error = np.nan_to_num(rdf.g_error)
                 ax.fill_between(rdf.r_ang, rdf.g - error, rdf.g + error, color=colour, alpha=0.25, linewidth=0)
-                ax.plot(rdf.r_ang, rdf.g, color=colour, label=f"{result.temperature_k:g} K")
+                ax.plot(rdf.r_ang, rdf.g, color=colour, label=f"{result.temperature_k:g} K{nuclei}")
                 for r, g, e in zip(rdf.r_ang, rdf.g, rdf.g_error, strict=True):
                     rows.append((result.temperature_k, float(r), float(g), None if math.isnan(e) else float(e)))
+            for folder in beside:
+                _draw_beside(ax, folder, name)
             ax.set_xlabel(f"{kind.replace('H2', 'H₂')} distance (Å)")
             ax.set_ylabel("g(r)")
             ax.set_ylim(bottom=0)
             ax.legend(loc="best")
-        name = "rdf_" + "".join(c if c.isalnum() else "_" for c in kind.replace("–", "_"))
         words = f"Radial distribution {kind} (centres of mass); bands: one standard error over replicas or blocks."
         table = NumberTable(name, ("temperature_k", "r_ang", "g", "error"), rows)
         figures.append(ReportFigure(name, words, f"g(r) of {kind} against distance.", figure, (table,)))
     return figures
+
+
+def _draw_beside(ax: Axes, folder: Path, name: str) -> None:
+    """Dashed curves of the table `name` in `folder`, none where there is no such table."""
+    table = folder / f"{name}.figure.csv"
+    if not table.exists():
+        return
+    known = read_json(folder / RESULT_FILE)
+    nuclei = known.get("nuclei", CLASSICAL_WORDS) if isinstance(known, dict) else CLASSICAL_WORDS
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    temperatures = list(dict.fromkeys(row["temperature_k"] for row in rows))
+    for temperature, colour in zip(temperatures, _colours(len(temperatures)), strict=True):
+        points = [(float(row["r_ang"]), float(row["g"])) for row in rows if row["temperature_k"] == temperature]
+        r, g = np.array(points).T
+        ax.plot(r, g, color=colour, linestyle="--", linewidth=0.9, label=f"{float(temperature):g} K, {nuclei}")
 
 
 def diffusion_figure(analysis: MdAnalysis) -> ReportFigure | None:
@@ -85,10 +116,7 @@ def diffusion_figure(analysis: MdAnalysis) -> ReportFigure | None:
     return ReportFigure("diffusion", words, alt, figure, tables, wide=True)
 
 
-def _arrhenius(ax: object, analysis: MdAnalysis) -> list[tuple[Cell, ...]]:
-    from matplotlib.axes import Axes
-
-    assert isinstance(ax, Axes)
+def _arrhenius(ax: Axes, analysis: MdAnalysis) -> list[tuple[Cell, ...]]:
     found = [(r.temperature_k, r.diffusion) for r in analysis.temperatures if r.diffusion is not None]
     if not found:
         ax.text(0.5, 0.5, "no diffusive regime", transform=ax.transAxes, ha="center", va="center")

@@ -138,7 +138,7 @@ def test_drift_of_the_framework_is_no_diffusion() -> None:
     start = np.array([[0.0, 0, 0], [3, 0, 0], [5, 5, 5], [5, 5, 5.74]])
     frames = [Frame(("Al", "O", "H", "H"), start + 0.1 * k, 12.0 * np.eye(3), 2, "x") for k in range(5)]
     run = MdTrajectory(77.0, 0, list(range(5)), frames, [math.nan] * 5)
-    paths = guest_paths_ang(run, np.array([27.0, 16.0]))
+    paths = guest_paths_ang(run.frames, np.array([27.0, 16.0]))
     np.testing.assert_allclose(paths, np.broadcast_to([[5, 5, 5.37]], (5, 1, 3)), atol=1e-12)
 
 
