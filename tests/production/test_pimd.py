@@ -29,8 +29,8 @@ from alh2.production.md_analysis import MdAnalysis, analyse
 from alh2.production.md_plan import MdPlan, MdRunsSetting
 from alh2.production.md_runs import MdTrajectory, run_md_plan
 from alh2.production.pimd import YIELDING, BeadEnergies, beads_of, pimd_command, pimd_fix, read_energies
-from alh2.report.figures_isotherm import save_figure
 from alh2.report.figures_md import rdf_figures
+from alh2.report.stored import save_figure
 
 T = 77.0
 KT = KB_EV_PER_K * T
