@@ -48,16 +48,6 @@ TRAINING_PARAM: dict[str, Any] = {
 of the last step unless it is mended."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Several workers (``-n``) share the tests by folder: one worker makes what a folder's tests share.
-
-    Whatever starts jobs is one group, since there is one Slurm.
-    """
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group("jobs" if folder in ("campaign", "dispatch") else folder))
-
-
 def machine(command: str) -> StageMachine:
     """Two tasks at a time on this computer, in their own folders."""
     return StageMachine({"batch_type": "Shell", "context_type": "LazyLocalContext"}, {"group_size": 0}, command, 2)
