@@ -1,5 +1,5 @@
 ## make quickstart   set up, then the whole loop on the Al3O node; prints where the report is. Repeating resumes.
-## make test         set up, then all tests.               make test ARGS="tests/gcmc -x"
+## make test         set up, then all tests, two at a time. make test ARGS="tests/gcmc -x" JOBS=0
 ## make setup        the set-up alone: .venv with pinned versions. Quick when it is done already.
 ## make lint         style, types and the direction of imports.
 #
@@ -8,6 +8,7 @@
 PYTHON ?= python3
 WORKDIR ?= quickstart
 ARGS ?=
+JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,7 +40,7 @@ quickstart: $(STAMP)
 	if [ -f "$$page" ]; then echo "the report is at $$page"; fi; exit $$code
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q --durations=20 $(ARGS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadscope --durations=20 $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -16,11 +16,16 @@ from typing import Any
 import ase.io
 import numpy as np
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from alh2.config.model import CommitteeConfig, StageMachine
 from alh2.core.atoms import from_atoms
 from alh2.core.frames import Frame, Label, LabelledFrame, Provenance
+from alh2.core.quiet import QUIET_ENVIRONMENT
 from alh2.label.files import frame_to_json
+
+for _name, _value in QUIET_ENVIRONMENT.items():  # before anything loads TensorFlow, here and in what tests start
+    os.environ.setdefault(_name, _value)
 
 NODE_DATA = Path(__file__).parents[1] / "examples" / "data" / "node-gfn1"
 TYPE_MAP = ("O", "Al", "H", "C")
@@ -46,6 +51,47 @@ TRAINING_PARAM: dict[str, Any] = {
 }
 """The node's recipe, too short to be accurate. Steps, disp_freq and save_freq are a choice that leaves no checkpoint
 of the last step unless it is mended."""
+
+
+_SHARED_WORK = {
+    "the finished campaign": [
+        f"tests/campaign/test_campaign_{name}.py"
+        for name in ("whole", "stops", "produce", "publish", "crashes", "curriculum")
+    ],
+    "the one Slurm": [
+        "tests/campaign/test_campaign_slurm.py",
+        "tests/campaign/test_campaign_background.py",
+        "tests/dispatch/test_dispatch_slurm.py",
+    ],
+}
+"""Files that one worker must run, since they share what is costly to make or must not be disturbed."""
+
+
+class ByFile(LoadScopeScheduling):
+    """Workers (``-n``) take whole files, or all files of an entry of ``_SHARED_WORK``."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return next((name for name, files in _SHARED_WORK.items() if file in files), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Several workers share the tests by file."""
+    config.option.loadscopereorder = False  # as collected: long ones first
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first, shared work before all, so that no worker is left with a long one at the end."""
+    shared = [file for files in _SHARED_WORK.values() for file in files]
+
+    def order(item: pytest.Item) -> int:
+        if item.nodeid.split("::")[0] in shared:
+            return 0
+        return 1 if item.path in slow else 2
+
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=order)
 
 
 def machine(command: str) -> StageMachine:

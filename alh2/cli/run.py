@@ -16,6 +16,8 @@ from typing import Annotated, Any
 
 import typer
 
+from alh2.core.quiet import QUIET_ENVIRONMENT
+
 STOPPED = (
     "interrupted: jobs already started go on by themselves; the same command resumes "
     "(finished tasks are not run again, running ones are waited for)"
@@ -38,8 +40,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def quiet_libraries() -> None:
     """Keep the chatter of libraries, which read these variables as they are imported, from users."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    for name, value in QUIET_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without Å still gets its lines

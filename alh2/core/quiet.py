@@ -1,4 +1,4 @@
-"""Imports of third-party packages that log into the working directory, done so that they leave nothing behind."""
+"""Libraries that log where nobody asked them to or load what nobody needs: what keeps them quiet and quick."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+
+QUIET_ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "TF_USE_LEGACY_KERAS": "1",  # which is absent: TensorFlow then loads no Keras, a third of its start
+}
+"""Environment of every process that may load TensorFlow; values that are set already win."""
 
 
 @contextlib.contextmanager

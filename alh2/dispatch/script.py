@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alh2.core.errors import BadInputError
+from alh2.core.quiet import QUIET_ENVIRONMENT
 from alh2.dispatch.tasks import RECORD_NAME, START_NAME, STDERR_NAME, STDOUT_NAME, Task, limit_cs
 
 SCRIPT_NAME = "task.sh"
@@ -23,8 +24,6 @@ LOCAL_ENVIRONMENT = {
     "DP_INTER_OP_PARALLELISM_THREADS": "1",
 }
 """Local jobs run several tasks side by side, so each takes one thread; a cluster's file decides for itself."""
-
-QUIET_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
 
 _TASK_SCRIPT = """\
 # {label}

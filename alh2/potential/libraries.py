@@ -12,9 +12,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-QUIET_ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_ENABLE_ONEDNN_OPTS": "0",
+from alh2.core.quiet import QUIET_ENVIRONMENT
+
+DEEPMD_ENVIRONMENT = {
+    **QUIET_ENVIRONMENT,
     "OMP_NUM_THREADS": "1",
     "DP_INTRA_OP_PARALLELISM_THREADS": "1",
     "DP_INTER_OP_PARALLELISM_THREADS": "1",
@@ -23,8 +24,8 @@ QUIET_ENVIRONMENT = {
 
 
 def quiet_environment() -> dict[str, str]:
-    """The current environment with `QUIET_ENVIRONMENT` filled in, for subprocesses."""
-    return {**QUIET_ENVIRONMENT, **os.environ}
+    """The current environment with `DEEPMD_ENVIRONMENT` filled in, for subprocesses."""
+    return {**DEEPMD_ENVIRONMENT, **os.environ}
 
 
 @functools.cache
@@ -46,7 +47,7 @@ def silenced() -> Iterator[None]:
 
     File descriptors 1 and 2 belong to the process: do not enter from two threads at once.
     """
-    for name, value in QUIET_ENVIRONMENT.items():
+    for name, value in DEEPMD_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -117,6 +117,7 @@ def _point(
         reached=plan.relative_error is None or found.is_known(plan.relative_error),
         chains=found.chains,
         committee=committee,
+        at_limit=found.at_limit,
     )
 
 

@@ -115,7 +115,9 @@ def run_points(
         ]
         _run(prepared, machine, setting.directory, f"{name}.{number:02d}", on_progress)
         for point in points:
-            point.found = point_averages([c.chain() for c in point.chains], temperature_k=point.temperature_k)
+            point.found = point_averages(
+                [c.chain() for c in point.chains], temperature_k=point.temperature_k, max_loading=setting.max_loading
+            )
             wanted.update({id(chain): _more(plan, point.found) for chain in point.chains})
         left = sum(any(wanted[id(c)] for c in point.chains) for point in points)
         if not left:

@@ -106,7 +106,7 @@ def table_csv(isotherm: Isotherm) -> str:
         head += [f"{amount}_{names[unit]}{end}" for unit in UNITS for end in ("", "_error")]
     head += ["absolute_half_width_95_molecules_per_cell", "statistical", "committee", "model", "n_models"]
     head += ["heat_kj_per_mol", "heat_error_kj_per_mol", "heat_half_width_95_kj_per_mol"]
-    head += ["hysteresis", "n_moves", "reached", "nuclei"]
+    head += ["hysteresis", "at_limit", "n_moves", "reached", "nuclei"]
     rows: list[list[Any]] = []
     for p in isotherm.points:
         row: list[Any] = [p.temperature_k, p.pressure_bar, p.fugacity_bar]
@@ -118,7 +118,7 @@ def table_csv(isotherm: Isotherm) -> str:
         heat = NORMAL_95 * p.heat_error_kj_per_mol if c is None else c.heat_kj_per_mol.half_width_95
         row += [p.half_width_95, *parts, 1 if c is None else len(c.members)]
         row += [p.heat_kj_per_mol, p.heat_error_kj_per_mol, heat]
-        rows.append([*row, int(p.hysteresis), p.n_moves, int(p.reached), isotherm.host.nuclei])
+        rows.append([*row, int(p.hysteresis), p.at_limit, p.n_moves, int(p.reached), isotherm.host.nuclei])
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(head)

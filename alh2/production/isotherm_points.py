@@ -49,6 +49,7 @@ class PointAverages:
     n_variance : variance of the number of molecules within chains, their transients left out
     isosteric_heat_kj_per_mol : by fluctuations; NaN where the chains disagree or N never changes
     largest_difference_sigma, hysteresis : see `alh2.gcmc.replicas`
+    at_limit : part of the samples at the largest loading allowed; where it is not small, that limit holds N down
     """
 
     n_adsorbed: Estimate
@@ -57,6 +58,7 @@ class PointAverages:
     largest_difference_sigma: float
     hysteresis: bool
     chains: tuple[ChainResult, ...]
+    at_limit: float = 0.0
 
     @property
     def n_moves(self) -> int:
@@ -69,8 +71,10 @@ class PointAverages:
         return not self.hysteresis and math.isfinite(error) and mean > 0.0 and error <= relative_error * mean
 
 
-def point_averages(chains: Sequence[Chain], *, temperature_k: float) -> PointAverages:
+def point_averages(chains: Sequence[Chain], *, temperature_k: float, max_loading: int | None = None) -> PointAverages:
     """Averages of `chains` at one temperature and fugacity, each without the transient it shows itself.
+
+    max_loading : the chains' largest loading allowed
 
     Transient, autocorrelation, heat and the comparison of chains are those of `alh2.gcmc.averages` and
     `alh2.gcmc.replicas`. Raises ValueError without chains.
@@ -97,8 +101,11 @@ def point_averages(chains: Sequence[Chain], *, temperature_k: float) -> PointAve
         )
         for c, a in zip(chains, each, strict=True)
     )
-    variance = float(np.mean([c.n_adsorbed[a.n_discarded :].var() for c, a in zip(chains, each, strict=True)]))
-    return PointAverages(_together([a.n_adsorbed for a in each]), variance, heat, largest, hysteresis, results)
+    measured = [c.n_adsorbed[a.n_discarded :] for c, a in zip(chains, each, strict=True)]
+    variance = float(np.mean([n.var() for n in measured]))
+    at_limit = 0.0 if max_loading is None else float(np.mean(np.concatenate(measured) >= max_loading))
+    together = _together([a.n_adsorbed for a in each])
+    return PointAverages(together, variance, heat, largest, hysteresis, results, at_limit)
 
 
 def moves_to_add(point: PointAverages, *, relative_error: float, step: int, most: int) -> int:

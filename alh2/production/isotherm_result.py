@@ -17,6 +17,8 @@ from alh2.production.isotherm_points import ChainResult
 
 RESULT_FILE = "isotherm.json"
 VERSION = 3
+MOST_AT_LIMIT = 0.01
+"""A point with more of its samples than this at the largest loading allowed is no equilibrium of the open system."""
 UNITS = ("molecules/cell", "mol/kg", "wt%", "cm3(STP)/g")
 """Units of loading: per kilogram or gram of bare framework, but wt% of framework and guest together."""
 
@@ -83,6 +85,7 @@ class IsothermPoint:
         differences and moves are the first member's
     n_moves : measured moves of all chains; reached : whether the relative error asked for was reached (True where none
         was asked for)
+    at_limit : part of the samples at the largest loading allowed, by which the loading is held down
     """
 
     temperature_k: float
@@ -101,6 +104,12 @@ class IsothermPoint:
     reached: bool
     chains: tuple[ChainResult, ...]
     committee: CommitteePoint | None = None
+    at_limit: float = 0.0
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the largest loading allowed holds the loading down (`MOST_AT_LIMIT`)."""
+        return self.at_limit > MOST_AT_LIMIT
 
     @property
     def half_width_95(self) -> float:
@@ -196,6 +205,8 @@ def point_words(point: IsothermPoint) -> str:
         words += f"; chains from {' and '.join(str(c.n_initial) for c in point.chains)} H2 disagree"
     if point.committee is not None:
         words += f"; 95 % interval of the committee ± {point.half_width_95:.2g}"
+    if point.is_limited:
+        words += f"; {point.at_limit:.0%} of the samples are at the largest loading explored, which holds it down"
     return words if point.reached else f"{words}; not as exact as asked for"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from alh2.production.isotherm_result import Isotherm, interval_words
+from alh2.production.isotherm_result import Isotherm, IsothermPoint, interval_words
 from alh2.production.made import Made
 from alh2.production.md_summary import Known, MdSummary, TemperatureSummary
 from alh2.report.figures_common import h2
@@ -28,13 +28,19 @@ def points_table(isotherm: Isotherm) -> PageTable:
             number(isotherm.loading(p.n_absolute, "mol/kg"), 3),
             with_error(p.n_excess, p.n_excess_error, 3),
             with_error(p.heat_kj_per_mol, p.heat_error_kj_per_mol, 2),
-            ("disagree" if p.hysteresis else "agree") + ("" if p.reached else ", not as exact as asked for"),
+            _chains(p),
         )
         for temperature_k in isotherm.temperatures_k
         for p in isotherm.at(temperature_k)
     ]
     caption = f"Loadings, all chains of a point together (isotherm.json, isotherm.csv). {interval_words(isotherm)}"
     return PageTable(caption, columns, rows, n_text=2)
+
+
+def _chains(point: IsothermPoint) -> str:
+    words = "disagree" if point.hysteresis else "agree"
+    words += "" if point.reached else ", not as exact as asked for"
+    return words + (", held down by the largest loading explored" if point.is_limited else "")
 
 
 def henry_table(isotherm: Isotherm) -> PageTable:

@@ -189,7 +189,7 @@ def test_out_of_memory_gets_more_memory_and_only_the_guilty_task_is_given_up(
     tmp_path, machine, make_task, slurm
 ) -> None:
     hungry = f"{sys.executable} -c 'import time; x = b\"x\" * {{}}000000; time.sleep(20)' & wait; cp in out"
-    thrifty = f"{sys.executable} -c 'import time; x = b\"x\" * 80000000; time.sleep(4)'; cp in out"
+    thrifty = f"{sys.executable} -c 'import time; x = b\"x\" * 60000000; time.sleep(4)'; cp in out"
     tasks = [
         make_task(0, thrifty, timeout_s=60),
         make_task(1, hungry.format(400), timeout_s=60),

@@ -6,8 +6,8 @@ analytic reference potential, and writes OUTCAR and vasprun.xml in VASP 5.4.4's 
 a JSON file:
 
     host      frame of the bare host (alh2.label.files.frame_to_json), or null: gas only
-    faults    names of faults; a geometry gets one of them by chance, see `fault_of`
-    fraction  part of the geometries that gets one; seed: another choice
+    faults    names of faults; a task gets one of them by chance, see `fault_of`
+    fraction  part of the tasks that gets one; seed: another choice
     stubborn  part of those that every recipe fails on; the others are cured by the second or third recipe
     hang_s    how long "hang" hangs
 """
@@ -83,12 +83,13 @@ def energy_and_forces(inputs: Inputs, host: dict | None) -> tuple[float, np.ndar
     return energy, ours
 
 
-def fault_of(text: str, config: dict) -> tuple[str, bool]:
-    """Fault ("" for none) of a geometry, by its POSCAR, and whether no recipe helps."""
+def fault_of(folder: Path, config: dict) -> tuple[str, bool]:
+    """Fault ("" for none) of the task in `folder`, by its name and those of the two folders above, and whether no
+    recipe helps. Geometries would be another choice on every processor: trained models draw them."""
     if not config.get("faults"):
         return "", False
-    rounded = [round(float(word), 5) for line in text.splitlines()[8:] for word in line.split()]
-    digest = hashlib.sha256(f"{config.get('seed', 0)} {rounded}".encode()).digest()
+    name = "/".join(folder.resolve().parts[-3:])
+    digest = hashlib.sha256(f"{config.get('seed', 0)} {name}".encode()).digest()
     chance = int.from_bytes(digest[:4], "big") / 2**32
     if chance >= config["fraction"]:
         return "", False
@@ -175,7 +176,7 @@ def main() -> int:
     folder = Path()
     text = (folder / "POSCAR").read_text()
     inputs = read_inputs(folder)
-    fault, stubborn = fault_of(text, config)
+    fault, stubborn = fault_of(folder, config)
     algo = inputs.incar.get("ALGO", "Fast").lower()
     if fault and not stubborn and algo in (cured_by(text), "all"):
         fault = ""

@@ -97,6 +97,13 @@ def test_chains_that_stay_where_they_began_disagree() -> None:
     assert not point.is_known(0.9)
 
 
+def test_samples_at_the_largest_loading_allowed_are_counted() -> None:
+    free, held = np.array([4, 5, 6, 5] * 250), np.array([7, 8, 8, 7] * 250)
+    assert point_averages([chain(0, free)], temperature_k=77.0).at_limit == 0.0  # no limit
+    assert point_averages([chain(0, free)], temperature_k=77.0, max_loading=8).at_limit == 0.0
+    assert point_averages([chain(0, held), chain(8, held)], temperature_k=77.0, max_loading=8).at_limit == 0.5
+
+
 def test_chain_in_which_nothing_happened_has_no_error() -> None:
     frozen = np.full(500, 4)
     point = point_averages([chain(4, frozen)], temperature_k=77.0)
