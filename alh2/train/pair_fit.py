@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from alh2.config.model import CommitteeConfig
 from alh2.core.atoms import to_atoms
@@ -162,7 +163,18 @@ def corrected_baseline(
 def _least_squares(
     shape: PairBaseline, frames: Sequence[LabelledFrame], wanted: Sequence[Label], widths: Widths
 ) -> np.ndarray:
-    """Coefficients of the terms of `shape` nearest to the energies and forces `wanted` of the frames."""
+    """Coefficients of the terms of `shape` nearest to the energies and forces `wanted` of the frames.
+
+    On one thread: the equations are badly conditioned, and a last digit that depends on how many processors a driver
+    finds would make it train again, when it is resumed, what is trained already.
+    """
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _solution(shape, frames, wanted, widths)
+
+
+def _solution(
+    shape: PairBaseline, frames: Sequence[LabelledFrame], wanted: Sequence[Label], widths: Widths
+) -> np.ndarray:
     normal = _penalty(shape)
     right = np.zeros(len(normal))
     gas_ev = _gas_energy_ev(frames)

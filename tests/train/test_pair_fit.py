@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from alh2.config.model import CommitteeConfig
 from alh2.core.errors import BadInputError
@@ -89,6 +90,19 @@ def test_it_repels_where_the_data_end() -> None:
 
     values = [energy(r) for r in (1.8, 1.6, 1.4, 1.2, 1.0, 0.8)]
     assert np.all(np.diff(values) > 0.05)
+
+
+def test_threads_of_the_computer_change_no_bit(loaded_frames: list[LabelledFrame]) -> None:
+    """A driver resumed with other processors must find the inputs of finished training as they were."""
+    labelled = []
+    for f in loaded_frames:
+        host = Label(0.0, np.zeros((f.frame.n_host, 3)), "x")
+        labelled.append(LabelledFrame(f.frame, f.label, host))
+    fits = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(limits=threads, user_api="blas"):
+            fits.append(fit_pair_baseline(labelled, cutoff_ang=RCUT))
+    assert fits[0] == fits[1] == fits[2]
 
 
 @pytest.mark.physics
