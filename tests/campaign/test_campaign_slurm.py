@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+from disturbed_slurm import disturb, doubled, job_spans, kill_drivers
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -76,26 +78,6 @@ def drive(inputs: Any, workdir: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=log, stderr=log, text=True)
 
 
-def running(below: Path) -> list[str]:
-    command = ["squeue", "-h", "-t", "R", "-o", "%i %Z"]
-    lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
-    return [line.split()[0] for line in lines if str(below) in line]
-
-
-def disturb(slurm: Any, folders: tuple[Path, Path], outage_s: float, told: list[str]) -> None:
-    """Cancel a running job below the first folder, then take the controller away as jobs run below the second."""
-    while not (found := running(folders[0])):
-        time.sleep(0.3)
-    subprocess.run(["scancel", found[0]], check=True)
-    told.append("scancel")
-    while not running(folders[1]):
-        time.sleep(0.3)
-    slurm.control("stop", "slurmctld")
-    time.sleep(outage_s)
-    slurm.control("start")
-    told.append("outage")
-
-
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=whole_only)], ids=["first labels", "whole"])
 def test_same_dataset_whatever_goes_wrong_and_no_job_doubled(
     base_inputs: Any, tmp_path: Path, slurm: Any, whole: bool
@@ -107,17 +89,11 @@ def test_same_dataset_whatever_goes_wrong_and_no_job_doubled(
     told: list[str] = []
     labels, iteration = workdir / "init" / "02.fp", workdir / "iter.000000"
     folders = (iteration / "00.train", iteration / "01.model_devi") if whole else (labels, labels)
-    arguments = (slurm, folders, 60.0 if whole else 10.0, told)
+    arguments = (folders, 60.0 if whole else 10.0, told)
     disturber = threading.Thread(target=disturb, args=arguments, daemon=True)
     disturber.start()
-    for _ in range(KILLS):
-        driver = drive(rough, workdir)
-        until = time.monotonic() + 120.0
-        while driver.poll() is None and time.monotonic() < until and not running(workdir):
-            time.sleep(0.1)
-        time.sleep(rng.uniform(0.0, 20.0 if whole else 2.0))
-        driver.kill()
-        driver.wait()
+    within_s = 20.0 if whole else 2.0
+    kill_drivers(lambda: drive(rough, workdir), workdir, kills=KILLS, within_s=within_s, rng=rng)
     assert drive(rough, workdir).wait(timeout=3000) == 1
     disturber.join(timeout=120)
     assert sorted(told) == ["outage", "scancel"]
@@ -125,24 +101,12 @@ def test_same_dataset_whatever_goes_wrong_and_no_job_doubled(
     assert {job.state for job in finished} >= {"COMPLETED", "CANCELLED"} and len(finished) > 10
     killed = [path.read_text() for path in workdir.glob("**/dpdispatcher.log")]
     assert any("was lost: its job was killed for its use of memory" in log for log in killed)
-    _no_job_was_doubled(slurm, workdir)
+    spans = job_spans(slurm.folder / "log" / "jobcomp.txt", workdir, without="00.train")
+    assert len(spans) > 5 and doubled(spans) == []
+    assert all(states[-1] == "COMPLETED" for each in spans.values() if (states := [s for *_, s in each]))
     other = tmp_path / "calm"
     ours = {str(p.relative_to(workdir)): p.read_bytes() for p in (workdir / "dataset").rglob("*") if p.is_file()}
     assert ours == {str(p.relative_to(other)): p.read_bytes() for p in (other / "dataset").rglob("*") if p.is_file()}
     for log in workdir.glob("**/runs.log"):
         ended = [line for line in log.read_text().splitlines() if line.startswith("end 0")]
         assert len(ended) == len(set(ended)), log
-
-
-def _no_job_was_doubled(slurm: Any, workdir: Path) -> None:
-    """Jobs of one name came one after the other, and once one had completed none followed."""
-    spans: dict[str, list[tuple[str, str, str]]] = {}
-    for line in (slurm.folder / "log" / "jobcomp.txt").read_text().splitlines():
-        if str(workdir) in line and "00.train" not in line:
-            field = dict(re.findall(r"(\w+)=(\S*)", line))
-            spans.setdefault(field["Name"], []).append((field["StartTime"], field["EndTime"], field["JobState"]))
-    assert len(spans) > 5
-    for name, each in spans.items():
-        each.sort()
-        assert all(before[1] <= after[0] for before, after in zip(each, each[1:], strict=False)), (name, each)
-        assert [state for *_, state in each].index("COMPLETED") == len(each) - 1, (name, each)
