@@ -102,7 +102,7 @@ def run_command(source: Source, asked: Asked, void: VoidOptions, comparison: Com
         raise InterruptedCampaignError(STOPPED) from None
     show(isotherm)
     if source.campaign is not None:
-        others += siblings(directory)
+        others += siblings(directory, on_message=typer.echo)
     _write(directory, isotherm, (measured, others), comparison)
     typer.echo(f"results, pyGAPS, AIF and CSV files, figures: {directory}")
 

@@ -111,6 +111,7 @@ def _committee(target: Target, tree: Tree, training: model.DeepmdInput, root: Tr
                 return source[f"training_reuse_{key}"]
         return default
 
+    compress = tree.get("dp_compress")
     loss = training.get("loss", {})
     settings = training["training"]
     return model.CommitteeConfig(
@@ -122,7 +123,7 @@ def _committee(target: Target, tree: Tree, training: model.DeepmdInput, root: Tr
         reuse_start_pref_e=float(reuse("start_pref_e", loss.get("start_pref_e", 0.02))),
         reuse_start_pref_f=float(reuse("start_pref_f", loss.get("start_pref_f", 1000.0))),
         reuse_n_steps=reuse("numb_steps", settings.get("numb_steps")),
-        compress=root["dp_compress"],
+        compress=root["dp_compress"] if compress is None else compress,
         pair_baseline=bool(tree.get("pair_baseline", False)) and target == "interaction",
     )
 

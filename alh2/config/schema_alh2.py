@@ -256,6 +256,13 @@ def _interaction() -> Argument:
                 "Fit a pair potential of the H2 to the interaction labels first and train on what it leaves.",
                 default=True,
             ),
+            field(
+                "dp_compress",
+                [bool, None],
+                "Compress its models, which only evaluate sampled frames: worth it for hundreds of atoms; null: as "
+                "`dp_compress`.",
+                default=None,
+            ),
             field("training_reuse_iter", [int, None], doc_reuse, default=None, limits=AT_LEAST_ONE),
             field("training_reuse_numb_steps", [int, None], doc_reuse, unit="steps", default=None, limits=AT_LEAST_ONE),
             field("training_reuse_start_lr", [float, None], doc_reuse, default=None, limits=POSITIVE),

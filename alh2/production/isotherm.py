@@ -96,6 +96,8 @@ def _point(
             replace(own, mean=asked.mean, standard_error=asked.statistical)
             for own, asked in ((loading, committee.n_absolute), (heat, committee.heat_kj_per_mol))
         )
+    wanted = plan.relative_error
+    disagree = found.hysteresis or (committee is not None and any(m.hysteresis for m in committee.members))
     density = gas_density_per_ang3(point.pressure_bar, point.temperature_k)
     above = (math.nan, math.nan)
     if void is not None:
@@ -112,9 +114,10 @@ def _point(
         heat_kj_per_mol=heat.mean,
         heat_error_kj_per_mol=heat.standard_error,
         largest_difference_sigma=found.largest_difference_sigma,
-        hysteresis=found.hysteresis,
+        hysteresis=disagree,
         n_moves=found.n_moves,
-        reached=plan.relative_error is None or found.is_known(plan.relative_error),
+        reached=wanted is None
+        or (not disagree and found.is_known(wanted) and loading.standard_error <= wanted * loading.mean),
         chains=found.chains,
         committee=committee,
         at_limit=found.at_limit,

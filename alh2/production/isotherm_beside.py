@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from alh2.core.errors import BadInputError
@@ -16,13 +17,14 @@ def read_beside(folder: Path) -> Isotherm:
     return found
 
 
-def siblings(directory: Path) -> list[Isotherm]:
-    """Isotherms of the same campaign with other nuclei; those of an earlier version are left out."""
+def siblings(directory: Path, *, on_message: Callable[[str], None]) -> list[Isotherm]:
+    """Isotherms of the same campaign with other nuclei; those that cannot be read are left out, and said."""
     found = []
     for folder in sorted(directory.parent.glob("isotherm*")):
         try:
             other = read_isotherm(folder) if folder != directory else None
-        except BadInputError:
+        except BadInputError as error:
+            on_message(f"not drawn beside: {error}")
             other = None
         if other is not None:
             found.append(other)

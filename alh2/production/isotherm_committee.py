@@ -113,7 +113,9 @@ def _interval_of_known(heats: Sequence[Estimate], *, model_error: float) -> Comm
 
 def _run_answer(member: int, point: PointRuns) -> MemberAnswer:
     n, heat = point.averages.n_adsorbed, point.averages.isosteric_heat_kj_per_mol
-    return MemberAnswer(member, "run", n.mean, n.standard_error, heat.mean, heat.standard_error, 1.0)
+    return MemberAnswer(
+        member, "run", n.mean, n.standard_error, heat.mean, heat.standard_error, 1.0, point.averages.hysteresis
+    )
 
 
 def _reweighted(sample: _Kept, member: int, point: PointRuns) -> MemberAnswer | None:

@@ -53,6 +53,7 @@ class MemberAnswer:
 
     method : "run", or "reweighted" samples of the first member; effective : fraction of the independent samples that
         carry the weight, 1 for a run
+    hysteresis : its own chains disagree
     """
 
     member: int
@@ -62,6 +63,7 @@ class MemberAnswer:
     heat_kj_per_mol: float
     heat_error_kj_per_mol: float
     effective: float
+    hysteresis: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,12 @@ class IsothermPoint:
     gas_density_per_ang3 : of the gas outside
     n_excess, n_excess_error : NaN without a void fraction
     heat_kj_per_mol : isosteric heat by fluctuations, NaN where unknown
-    hysteresis : the chains disagree; largest_difference_sigma : by how many combined standard errors
+    hysteresis : the chains of a member disagree; largest_difference_sigma : those of the first, by how many combined
+        standard errors
     committee : with it the absolute loading and the heat are means over its members; None: of the one model; chains,
         differences and moves are the first member's
-    n_moves : measured moves of all chains; reached : whether the relative error asked for was reached (True where none
-        was asked for)
+    n_moves : measured moves of all chains; reached : whether the relative error asked for was reached by the first
+        member and by the mean, and no member's chains disagree (True where none was asked for)
     at_limit : part of the samples at the largest loading allowed, by which the loading is held down
     """
 

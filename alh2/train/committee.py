@@ -15,6 +15,7 @@ from pathlib import Path
 from alh2.config.model import CommitteeConfig, StageMachine
 from alh2.core.errors import BadInputError, NeedsPersonError
 from alh2.core.files import atomic_write_json, read_json
+from alh2.core.frames import Target
 from alh2.core.random_streams import seed_for
 from alh2.dispatch.run import Progress, run_tasks
 from alh2.dispatch.tasks import Task, TaskOutcome
@@ -56,6 +57,12 @@ class TrainingPlan:
     type_map: tuple[str, ...]
     root_seed: int
 
+    @property
+    def engine_target(self) -> Target:
+        """Of the committee whose first model runs the Monte Carlo: interaction, or the only one there is."""
+        targets = [committee.target for committee in self.committees]
+        return "interaction" if "interaction" in targets else targets[0]
+
 
 def training_command(dp: str, *, reuse: bool, compress: bool, convert: bool) -> str:
     """Shell line that trains, freezes and, where asked, compresses and converts to ``.dp`` one member in its folder."""
@@ -94,7 +101,7 @@ def prepare_member(plan: TrainingPlan, number: int, member: Member, *, attempt: 
     outputs = [*MODEL_FILES, *(f"model.ckpt{suffix}" for suffix in CHECKPOINT_SUFFIXES)]
     if committee.compress:
         outputs.append("frozen_model_compressed.pb")
-    convert = member.index == 0
+    convert = member.index == 0 and member.target == plan.engine_target
     if convert:
         outputs.append(member.engine.name)
     return Task(

@@ -114,3 +114,22 @@ def test_error_of_the_energy_shifts_the_heat_by_itself() -> None:
     no_heat = [replace(a, heat_kj_per_mol=math.nan, heat_error_kj_per_mol=math.nan) for a in answers]
     none = committee_point(no_heat, n_variance=2.0, insertion_error_ev=0.003, temperature_k=77.0)
     assert math.isnan(none.heat_kj_per_mol.mean)
+
+
+def test_chains_of_any_member_that_disagree_are_the_points(
+    isotherm: Isotherm, setting: IsothermSetting, local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first member's chains agree; one of another says that its own do not."""
+    from alh2.production import isotherm as module
+
+    assert not isotherm.points[0].hysteresis and isotherm.points[0].reached
+    asked = isotherm.points[0].committee
+    assert asked is not None
+    other = replace(asked, members=(asked.members[0], replace(asked.members[1], hysteresis=True)))
+    monkeypatch.setattr(module, "ask_committee", lambda *_, **__: [other])
+    plan = replace(PLAN, relative_error=0.5, widom_insertions=0)
+    (point,) = run_isotherm(plan, setting, machine=local(sys.executable)).points
+    assert point.hysteresis and not point.reached
+    monkeypatch.setattr(module, "ask_committee", lambda *_, **__: [asked])
+    (point,) = run_isotherm(plan, setting, machine=local(sys.executable)).points
+    assert not point.hysteresis and point.reached
