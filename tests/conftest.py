@@ -56,7 +56,10 @@ of the last step unless it is mended."""
 _SHARED_WORK = {
     "the finished campaign": [
         f"tests/campaign/test_campaign_{name}.py"
-        for name in ("whole", "stops", "produce", "publish", "crashes", "curriculum")
+        for name in (
+            *("whole", "stops", "produce", "publish", "curriculum", "interrupted", "trust", "first_samples"),
+            "selecting",
+        )
     ],
     "the one Slurm": [
         "tests/campaign/test_campaign_slurm.py",

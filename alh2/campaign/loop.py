@@ -20,10 +20,8 @@ from alh2.campaign.context import Campaign
 from alh2.campaign.curriculum import at_iteration, check_extension, has_next, rung_of, rungs_in_words
 from alh2.campaign.exploring import explore
 from alh2.campaign.identity import check_identity
-from alh2.campaign.producing import produce
 from alh2.campaign.record import record_stage
 from alh2.campaign.relabelling import label
-from alh2.campaign.reporting import report
 from alh2.campaign.selecting import select
 from alh2.campaign.state import CampaignState, Stage, Status, load_state, save_state
 from alh2.campaign.tidy import tidy
@@ -169,9 +167,13 @@ def _execute(campaign: Campaign, state: CampaignState) -> CampaignState:
         return state.advanced("train", iteration=0)
     here = at_iteration(campaign, state)
     if state.stage == "production":
+        from alh2.campaign.producing import produce  # only here: half a second of libraries
+
         produce(here, state.iteration)
         return state.advanced("report")
     if state.stage == "report":
+        from alh2.campaign.reporting import report
+
         report(campaign, state)
         return state.advanced("done")
     STAGE_FUNCTIONS[state.stage](here, state.iteration)

@@ -180,6 +180,12 @@ def test_command_has_only_what_was_asked_for() -> None:
     assert "--init-model old/model.ckpt" in full
 
 
+def test_only_the_model_of_the_monte_carlo_is_converted(plan, stand_in) -> None:
+    both = replace(plan, committees=(committee(), committee(target="interaction")), data=plan.data * 2)
+    assert [m.engine.exists() for m in train_committees(both, stand_in.machine)] == [False, False, True, False]
+    assert (both.engine_target, plan.engine_target) == ("interaction", "total")
+
+
 def test_published_graph_follows_the_setting(plan, stand_in) -> None:
     (member,) = train_committees(replace(plan, committees=(committee(n_models=1),)), stand_in.machine)
     assert member.graph.resolve().name == "frozen_model.pb"
