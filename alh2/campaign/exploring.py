@@ -13,6 +13,7 @@ from alh2.campaign.context import Campaign
 from alh2.campaign.curriculum import seeded_start
 from alh2.config.model import GcmcJob
 from alh2.core.atoms import from_atoms, to_atoms
+from alh2.core.errors import NeedsPersonError
 from alh2.core.explored import ExploredFrame
 from alh2.core.files import link_file
 from alh2.core.frames import Frame, Provenance
@@ -21,8 +22,17 @@ from alh2.core.random_streams import seed_for, stream
 from alh2.dataset.checks import require_insertion_energy_determined
 from alh2.dispatch.run import run_tasks
 from alh2.dispatch.tolerance import check_failures
+from alh2.explore.deviation_worker import read_deviations
 from alh2.explore.explored_file import TABLE_FILE, save_explored
-from alh2.explore.gcmc import GcmcModels, GcmcTask, collect_gcmc, prepare_gcmc
+from alh2.explore.gcmc import (
+    DEVIATIONS_FILE,
+    GcmcModels,
+    GcmcTask,
+    collect_gcmc,
+    deviation_tasks,
+    prepare_gcmc,
+    sampled_frames,
+)
 from alh2.explore.gcmc_job import GcmcSpec
 from alh2.explore.md import MdSetting, MdTask, collect_md, prepare_md
 from alh2.structure.loading import load_h2
@@ -170,7 +180,32 @@ def _sample(campaign: Campaign, iteration: int, directory: Path, models: GcmcMod
     sampled = collect_gcmc([r for r, _ in done], [end for _, end in done], iteration=iteration, source="heldout")
     frames = [entry.frame for entry in sampled]
     save_heldout(directory, frames, pick_molecules(frames, stream(campaign.param.seed, "heldout-pick", iteration)))
-    return collect_gcmc(runs, outcomes[: len(runs)], iteration=iteration)
+    explored = sampled_frames(runs, outcomes[: len(runs)])
+    deviations = _deviations(campaign, iteration, directory, models, explored)
+    return collect_gcmc(runs, outcomes[: len(runs)], iteration=iteration, deviations=deviations)
+
+
+def _deviations(
+    campaign: Campaign, iteration: int, directory: Path, models: GcmcModels, frames: Sequence[Frame]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the committees say of `frames`: largest force deviation (eV/Å), spread of the insertion energy (eV)."""
+    asked = deviation_tasks(directory, frames, models=models, command=campaign.machine.gcmc.command)
+    outcomes = run_tasks(
+        [task for task, _ in asked],
+        machine=campaign.machine.gcmc,
+        base_dir=directory,
+        name=f"deviation.{iteration:06d}",
+        on_progress=campaign.on_progress,
+    )
+    found = [(np.empty(0), np.empty(0))]
+    for (task, n_frames), outcome in zip(asked, outcomes, strict=True):
+        if outcome.status != "done":
+            raise NeedsPersonError(f"{task.work_dir}: the committees could not be asked: {outcome.message}")
+        found.append(read_deviations(task.work_dir / DEVIATIONS_FILE))
+        if len(found[-1][0]) != n_frames:
+            raise NeedsPersonError(f"{task.work_dir}: {len(found[-1][0])} answers for {n_frames} frames; remove it")
+    force, insertion = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return force, insertion
 
 
 def _gcmc_runs(campaign: Campaign, iteration: int, directory: Path, models: GcmcModels) -> list[GcmcTask]:
@@ -261,7 +296,7 @@ def _heldout_runs(campaign: Campaign, iteration: int, directory: Path, models: G
                 directory / f"heldout.{index:06d}",
                 spec,
                 start,
-                models=replace(models, force=(), insertion=()),
+                models=models,
                 base_dir=directory,
                 command=campaign.machine.gcmc.command,
             )

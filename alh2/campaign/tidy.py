@@ -11,6 +11,7 @@ from pathlib import Path
 
 from alh2.campaign.paths import RunPaths
 from alh2.explore.explored_file import TABLE_FILE
+from alh2.explore.gcmc import FRAMES_FILE
 from alh2.explore.gcmc_job import SAMPLES_FILE
 from alh2.explore.lammps import TRAJECTORY_FILE
 
@@ -52,7 +53,8 @@ def _trajectories(folder: Path) -> list[Path]:
     """None before the explored frames are stored."""
     if not (folder / TABLE_FILE).exists():
         return []
-    return [path for name in (TRAJECTORY_FILE, SAMPLES_FILE) for path in folder.glob(f"*/{name}")]
+    names = (f"*/{TRAJECTORY_FILE}", f"*/{SAMPLES_FILE}", f"deviation.*/{FRAMES_FILE}")
+    return [path for name in names for path in folder.glob(name)]
 
 
 def _remove(path: Path) -> int:

@@ -18,7 +18,6 @@ JOB_FILE = "job.json"
 START_FILE = "start.npz"
 RESULT_FILE = "gcmc.json"
 SAMPLES_FILE = "samples.npz"
-DEVIATION_FILE = "deviation.npz"
 SERIES_FILE = "series.npz"
 RESTART_FILE = "restart.npz"
 """Where a killed run goes on from; no output of the task, which is removed before another attempt."""
@@ -36,9 +35,7 @@ class GcmcSpec:
 
     ensemble : "grand-canonical", or "canonical" (fixed loading: held-out insertions)
     engine_model : uncompressed model the engine runs with (relative to the task folder)
-    pair_baselines : the pair potentials under the insertion committee, of which the first is the engine's; () for none
-    force_models, insertion_models : committees evaluated on the samples; may be empty. All four are filled in when
-        the task is prepared
+    pair_baselines : the pair potential under it; () for none. Both are filled in when the task is prepared
     bond_length_ang : None: the model's own gas-phase minimum
     biased : new molecules are drawn where the empty host binds them (`alh2.gcmc.host_energy_grid`)
     max_samples : most frames kept, evenly spread over the run
@@ -62,8 +59,6 @@ class GcmcSpec:
     biased: bool = False
     engine_model: str = ""
     pair_baselines: tuple[str, ...] = ()
-    force_models: tuple[str, ...] = ()
-    insertion_models: tuple[str, ...] = ()
     restart_every: int = 0
     continues: str = ""
     quantum: Quantum = "classical"
@@ -91,15 +86,10 @@ class GcmcSummary:
 
 @dataclass(frozen=True, eq=False)
 class GcmcSamples:
-    """Sampled frames and what the committees say of them, arrays (n_samples,).
-
-    max_devi_f_ev_ang : NaN where no force committee was asked; devi_insertion_ev : NaN likewise and at N = 0
-    """
+    """Sampled frames and the moves after which they were kept, (n_samples,)."""
 
     frames: list[Frame]
     steps: np.ndarray
-    max_devi_f_ev_ang: np.ndarray
-    devi_insertion_ev: np.ndarray
 
 
 def write_job(directory: Path, spec: GcmcSpec, start: Frame) -> None:
@@ -140,15 +130,10 @@ def write_answer(directory: Path, summary: GcmcSummary, samples: GcmcSamples, se
     """Write the answer; the summary comes last, so that its presence means the answer is whole."""
     save_frames(directory / SAMPLES_FILE, samples.frames)
     write_npz(
-        directory / DEVIATION_FILE,
-        steps=samples.steps,
-        max_devi_f_ev_ang=samples.max_devi_f_ev_ang,
-        devi_insertion_ev=samples.devi_insertion_ev,
-    )
-    write_npz(
         directory / SERIES_FILE,
         n_adsorbed=np.asarray(series.n_adsorbed),
         adsorption_energy_ev=np.asarray(series.adsorption_energy_ev),
+        steps_of_samples=samples.steps,
     )
     atomic_write_json(directory / RESULT_FILE, asdict(summary))
 
@@ -165,8 +150,6 @@ def read_series(directory: Path) -> GcmcSeries:
 
 
 def read_samples(directory: Path) -> GcmcSamples:
-    """Frames and deviations of a finished task."""
-    data = read_npz(directory / DEVIATION_FILE, "steps", "max_devi_f_ev_ang", "devi_insertion_ev")
-    return GcmcSamples(
-        load_frames(directory / SAMPLES_FILE), data["steps"], data["max_devi_f_ev_ang"], data["devi_insertion_ev"]
-    )
+    """Sampled frames of a finished task."""
+    steps = read_npz(directory / SERIES_FILE, "steps_of_samples")["steps_of_samples"]
+    return GcmcSamples(load_frames(directory / SAMPLES_FILE), steps)

@@ -1,7 +1,7 @@
 """Worker of one Monte Carlo task: ``python -m alh2.explore.gcmc_worker`` in the task folder.
 
-Runs the engine on the frozen host of ``start.npz`` with the settings of ``job.json``, asks the committees about the
-samples and writes the answer. One line on stderr and exit code 2 for bad input, 4 for untrustworthy energies.
+Runs the engine on the frozen host of ``start.npz`` with the settings of ``job.json`` and writes the answer. One line on
+stderr and exit code 2 for bad input, 4 for untrustworthy energies.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import numpy as np
 from alh2.core.errors import Alh2Error, BadInputError
 from alh2.core.files import atomic_write_bytes, digest_bytes
 from alh2.core.frames import Frame, Provenance
-from alh2.explore.deviation import insertion_spreads, max_force_deviations
 from alh2.explore.gcmc_job import (
     END_FILE,
     EXIT_UNTRUSTWORTHY,
@@ -53,16 +52,7 @@ def run(directory: Path) -> None:
     spec, start = read_job(directory)
     result, described = _simulate(directory, spec, start)
     frames, steps = _frames(result, start, spec)
-    samples = GcmcSamples(
-        frames,
-        steps,
-        max_force_deviations([directory / name for name in spec.force_models], frames),
-        insertion_spreads(
-            [directory / name for name in spec.insertion_models],
-            frames,
-            pair_baselines=[directory / name for name in spec.pair_baselines[: len(spec.insertion_models)]],
-        ),
-    )
+    samples = GcmcSamples(frames, steps)
     summary = _summary(result, described, time.monotonic() - started)
     if spec.restart_every:
         atomic_write_bytes(directory / END_FILE, (directory / RESTART_FILE).read_bytes())

@@ -180,8 +180,6 @@ def _as_begun(folder: Path, spec: GcmcSpec) -> GcmcSpec:
         n_moves=before.n_moves,
         engine_model=before.engine_model,
         pair_baselines=before.pair_baselines,
-        force_models=before.force_models,
-        insertion_models=before.insertion_models,
     )
     return replace(spec, n_moves=before.n_moves) if like_before == before else spec
 

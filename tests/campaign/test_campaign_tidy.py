@@ -18,9 +18,14 @@ STAYS = (
     "01.model_devi/explored.npz",
     "01.model_devi/task.000.000000/model_devi.out",
     "01.model_devi/gcmc.000000/series.npz",
+    "01.model_devi/deviation.000000/deviations.npz",
     "02.fp/task.002.000000/OUTCAR",
 )
-TRAJECTORIES = ("01.model_devi/task.000.000000/all.lammpstrj", "01.model_devi/gcmc.000000/samples.npz")
+TRAJECTORIES = (
+    "01.model_devi/task.000.000000/all.lammpstrj",
+    "01.model_devi/gcmc.000000/samples.npz",
+    "01.model_devi/deviation.000000/frames.npz",
+)
 GOES = (
     "00.train/000/model.ckpt-100.index",
     "00.train/000/old/model.ckpt.index",

@@ -16,8 +16,18 @@ from alh2.core.errors import BadInputError, NeedsPersonError
 from alh2.core.statistics import mean_and_error
 from alh2.dispatch.run import run_tasks
 from alh2.dispatch.tasks import TaskOutcome
+from alh2.explore import gcmc
 from alh2.explore.deviation import insertion_spreads, max_force_deviations
-from alh2.explore.gcmc import GcmcModels, GcmcTask, collect_gcmc, prepare_gcmc
+from alh2.explore.deviation_worker import read_deviations
+from alh2.explore.gcmc import (
+    DEVIATIONS_FILE,
+    GcmcModels,
+    GcmcTask,
+    collect_gcmc,
+    deviation_tasks,
+    prepare_gcmc,
+    sampled_frames,
+)
 from alh2.explore.gcmc_job import EXIT_UNTRUSTWORTHY, SERIES_FILE, GcmcSpec, read_job, read_samples, read_summary
 from alh2.potential.frames_npz import read_npz
 
@@ -40,21 +50,17 @@ SPEC = GcmcSpec(
 
 @pytest.fixture(scope="session")
 def gcmc_runs(tmp_path_factory, trained_committee, node_start, local) -> tuple[list[GcmcTask], list[TaskOutcome]]:
-    """A grand-canonical run with both committees, and a canonical one without."""
+    """A grand-canonical run and a canonical one."""
     directory = tmp_path_factory.mktemp("gcmc") / "01.model_devi"
     first = trained_committee.members[0]
-    frozen = tuple(member.frozen for member in trained_committee.members)
-    with_committees = GcmcModels(first.engine, trained_committee.graphs, frozen)
-    command = sys.executable
+    models, command = GcmcModels(first.engine, (), ()), sys.executable
     runs = [
-        prepare_gcmc(
-            directory / "gcmc.000000", SPEC, node_start, models=with_committees, base_dir=directory, command=command
-        ),
+        prepare_gcmc(directory / "gcmc.000000", SPEC, node_start, models=models, base_dir=directory, command=command),
         prepare_gcmc(
             directory / "heldout.000000",
             replace(SPEC, ensemble="canonical", n_initial=3, fugacity_bar=1.0, max_loading=None),
             node_start,
-            models=GcmcModels(first.engine, (), ()),
+            models=models,
             base_dir=directory,
             command=command,
         ),
@@ -63,10 +69,22 @@ def gcmc_runs(tmp_path_factory, trained_committee, node_start, local) -> tuple[l
     return runs, outcomes
 
 
-def test_samples_come_back_with_both_deviations(gcmc_runs, trained_committee, node_start) -> None:
+def test_samples_come_back_with_both_deviations(
+    gcmc_runs, trained_committee, node_start, local, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs, outcomes = gcmc_runs
     assert [o.status for o in outcomes] == ["done", "done"], [o.message for o in outcomes]
-    explored = collect_gcmc(runs[:1], outcomes[:1], iteration=3)
+    monkeypatch.setattr(gcmc, "FRAMES_PER_TASK", 2)
+    directory = runs[0].task.work_dir.parent
+    models = GcmcModels(Path("x"), trained_committee.graphs, tuple(m.frozen for m in trained_committee.members))
+    sampled = sampled_frames(runs[:1], outcomes[:1])
+    asked = deviation_tasks(directory, sampled, models=models, command=sys.executable)
+    assert [n for _, n in asked] == [2] * (len(sampled) // 2) + [1] * (len(sampled) % 2)
+    ends = run_tasks([task for task, _ in asked], machine=local(sys.executable), base_dir=directory, name="deviation")
+    assert {end.status for end in ends} == {"done"}, ends[0].message
+    answers = [read_deviations(task.work_dir / DEVIATIONS_FILE) for task, _ in asked]
+    force_of, insertion_of = (np.concatenate(parts) for parts in zip(*answers, strict=True))
+    explored = collect_gcmc(runs[:1], outcomes[:1], iteration=3, deviations=(force_of, insertion_of))
     assert 3 <= len(explored) <= 6
     frames = [entry.frame for entry in explored]
     for entry in explored:
@@ -107,7 +125,12 @@ def test_canonical_run_keeps_the_loading_and_fills_up_to_it(gcmc_runs) -> None:
 def test_failed_run_beside_a_good_one_counts_its_start(gcmc_runs) -> None:
     runs, outcomes = gcmc_runs
     broken = replace(outcomes[1], status="failed", exit_code=1, message="killed")
-    explored = collect_gcmc(runs, [outcomes[0], broken], iteration=3)
+    n_good = len(sampled_frames(runs, [outcomes[0], broken]))
+    deviations = (np.arange(n_good, dtype=float), np.full(n_good, 0.5))
+    explored = collect_gcmc(runs, [outcomes[0], broken], iteration=3, deviations=deviations)
+    assert [e.max_devi_f_ev_ang for e in explored[:-1]] == deviations[0].tolist()
+    mixed = collect_gcmc(runs[::-1], [broken, outcomes[0]], iteration=3, deviations=deviations)
+    assert [e.max_devi_f_ev_ang for e in mixed[1:]] == deviations[0].tolist() and math.isnan(mixed[0].max_devi_f_ev_ang)
     end = explored[-1]
     assert end.frame.digest == runs[1].start.digest and math.isnan(end.max_devi_f_ev_ang)
     assert end.frame.provenance.detail.endswith("heldout.000000 failed: killed")
@@ -139,13 +162,13 @@ def test_worker_says_what_is_wrong_in_one_line(tmp_path: Path, node_start) -> No
 
 
 def test_job_files_read_back_and_foreign_ones_are_refused(tmp_path: Path, node_start) -> None:
-    models = GcmcModels(tmp_path / "m.dp", (tmp_path / "a.pb", tmp_path / "b.pb"), (tmp_path / "c.pb",))
+    pairs = (tmp_path / "p.json", tmp_path / "q.json")
+    models = GcmcModels(tmp_path / "m.dp", (tmp_path / "a.pb", tmp_path / "b.pb"), (tmp_path / "c.pb",), pairs)
     run = prepare_gcmc(tmp_path / "t", SPEC, node_start, models=models, base_dir=tmp_path, command="py")
     spec, start = read_job(tmp_path / "t")
     assert spec == run.spec and start.digest == node_start.digest
-    assert (spec.engine_model, spec.force_models) == ("../m.dp", ("../a.pb", "../b.pb"))
-    assert spec.insertion_models == ("../c.pb",)
-    assert run.task.inputs == ("job.json", "start.npz", "m.dp", "a.pb", "b.pb", "c.pb")
+    assert (spec.engine_model, spec.pair_baselines) == ("../m.dp", ("../p.json",))
+    assert run.task.inputs == ("job.json", "start.npz", "m.dp", "p.json")
     content = json.loads((tmp_path / "t" / "job.json").read_text())
     without = {name: value for name, value in content.items() if name != "seed"}
     for changed, found in (({**content, "n_move": 3}, "n_move"), (without, "seed"), ([], "list")):
