@@ -35,6 +35,8 @@ from alh2.potential.protocol import Potential
 
 TRUSTED_FROM = 100.0
 """Effective insertions from which the error bars can be believed."""
+_MOST_LOG_WEIGHT = 600.0
+"""Largest logarithm of a weight: beyond, the Henry constant is no number a computer has (4 eV at 77 K)."""
 _GENTLER = 1.5
 _VANISHING_BAR = 1e-12
 
@@ -159,6 +161,9 @@ def _averages(energies_ev: np.ndarray, log_weights: np.ndarray) -> tuple[Estimat
             found=f"none in {n}",
             action="try more of them",
         )
+    if top > _MOST_LOG_WEIGHT:
+        deepest = float(energies_ev[int(log_weights.argmax())])
+        raise UntrustworthyEnergyError(f"an insertion at {deepest:.3g} eV: a hole of the model, not adsorption")
     w = np.exp(log_weights - top)
     total, squares = float(w.sum()), float((w * w).sum())
     n_effective = total * total / squares

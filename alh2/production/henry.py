@@ -19,6 +19,7 @@ from alh2.core.units import beta_per_ev
 from alh2.dispatch.run import Progress, run_tasks
 from alh2.dispatch.tasks import Task
 from alh2.explore.gcmc import GCMC_TIMEOUT_S
+from alh2.explore.gcmc_job import EXIT_UNTRUSTWORTHY
 from alh2.potential.frames_npz import load_frames, save_frames
 from alh2.production.committee_interval import committee_interval
 from alh2.production.isotherm_plan import IsothermPlan, IsothermSetting, member_folder
@@ -63,19 +64,29 @@ def run_henry(
     *,
     machine: StageMachine,
     on_progress: Callable[[Progress], None] | None = None,
+    on_message: Callable[[str], None] | None = None,
 ) -> tuple[HenryPoint, ...]:
-    """Henry constant at every temperature of `plan`, finished tasks reused; NeedsPersonError where one failed."""
+    """Henry constant at every temperature of `plan`, finished tasks reused; NeedsPersonError where one failed.
+
+    A temperature at which a model's energies cannot be trusted is left out, and said.
+    """
     host = setting.starts[0].bare_host()
     asked = len(setting.committee) if plan.committee_by != "none" else 1
     tasks = [_prepare(plan, setting, host, t, member) for t in plan.temperatures_k for member in range(asked)]
     outcomes = run_tasks(tasks, machine=machine, base_dir=setting.directory, name="henry", on_progress=on_progress)
-    failed = [f"{o.task.work_dir}: {o.message}" for o in outcomes if o.status != "done"]
+    unfinished = [o for o in outcomes if o.status != "done"]
+    failed = [f"{o.task.work_dir}: {o.message}" for o in unfinished if o.exit_code != EXIT_UNTRUSTWORTHY]
     if failed:
         raise NeedsPersonError(f"{len(failed)} of {len(tasks)} runs of Widom insertions failed, first {failed[0]}")
-    folders = [task.work_dir for task in tasks]
-    each = [folders[k * asked : (k + 1) * asked] for k in range(len(plan.temperatures_k))]
-    error_ev = setting.insertion_error_ev
-    return tuple(_point(t, found, error_ev) for t, found in zip(plan.temperatures_k, each, strict=True))
+    points = []
+    for k, temperature_k in enumerate(plan.temperatures_k):
+        own = outcomes[k * asked : (k + 1) * asked]
+        refused = [f"model {number}: {o.message}" for number, o in enumerate(own) if o.status != "done"]
+        if not refused:
+            points.append(_point(temperature_k, [o.task.work_dir for o in own], setting.insertion_error_ev))
+        elif on_message is not None:
+            on_message(f"no Henry constant at {temperature_k:g} K: {'; '.join(refused)}")
+    return tuple(points)
 
 
 def read_widom_job(directory: Path) -> tuple[WidomSpec, Frame]:

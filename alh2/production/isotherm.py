@@ -28,6 +28,7 @@ from alh2.production.isotherm_plan import IsothermPlan, IsothermSetting
 from alh2.production.isotherm_result import (
     CommitteePoint,
     CoverageHeat,
+    HenryPoint,
     HostFacts,
     Isotherm,
     IsothermPoint,
@@ -52,7 +53,9 @@ def run_isotherm(
     points = [new_point(setting, t, p) for t in plan.temperatures_k for p in plan.pressures_bar]
     run_points(plan, setting, points, machine=machine, name="isotherm", on_progress=on_progress, on_message=on_message)
     asked = ask_committee(plan, setting, points, machine=machine, on_progress=on_progress, on_message=on_message)
-    henry = run_henry(plan, setting, machine=machine, on_progress=on_progress) if plan.widom_insertions else ()
+    henry: tuple[HenryPoint, ...] = ()
+    if plan.widom_insertions:
+        henry = run_henry(plan, setting, machine=machine, on_progress=on_progress, on_message=on_message)
     isotherm = _isotherm(plan, setting, points, asked)
     isotherm = replace(isotherm, henry=henry, clausius_clapeyron=_heats(isotherm, setting.root_seed))
     write_isotherm(setting.directory, isotherm)

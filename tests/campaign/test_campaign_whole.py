@@ -121,8 +121,10 @@ def test_seeds_never_repeat(finished: Any) -> None:
         for p in run.glob("**/input.lammps")
     ]
     assert len(velocities) == len(set(velocities)) == 3
-    sampling = [json.loads(p.read_text())["seed"] for p in run.glob("**/job.json") if "seed" in p.read_text()]
-    assert len(sampling) == len(set(sampling)) == 8  # the isotherm by both models
+    jobs = {p: json.loads(p.read_text()) for p in run.glob("**/job.json") if "seed" in p.read_text()}
+    sampling = [job["seed"] for job in jobs.values()]
+    of_others = sum("member." in str(p) for p in jobs)  # the second model's chain, where reweighting could not answer
+    assert len(sampling) == len(set(sampling)) == 7 + of_others and of_others <= 1
 
 
 def test_training_of_an_iteration_uses_what_earlier_ones_found(finished: Any) -> None:

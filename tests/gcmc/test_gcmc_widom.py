@@ -170,6 +170,12 @@ def test_bad_input_is_one_line(independent, keywords, words):
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_hole_of_the_model_is_no_henry_constant(independent):
+    """Beyond what numbers hold: one line, not an overflow."""
+    with pytest.raises(UntrustworthyEnergyError, match="an insertion at -6 eV: a hole of the model"):
+        widom(BOX, ARGON, independent(lambda sites: -6.0), temperature_k=77.0, n_insertions=5, seed=1)
+
+
 def test_nonsense_energy_stops(independent):
     with pytest.raises(UntrustworthyEnergyError, match="nan eV for an insertion"):
         widom(BOX, ARGON, independent(lambda sites: math.nan), temperature_k=T, n_insertions=5, seed=1)

@@ -13,6 +13,7 @@ import pytest
 from alh2.core.frames import Frame
 from alh2.core.units import EV_IN_KJ_PER_MOL
 from alh2.potential.pair_baseline import PairBaseline, Spline
+from alh2.production.henry import run_henry
 from alh2.production.isotherm import run_isotherm
 from alh2.production.isotherm_committee import committee_point
 from alh2.production.isotherm_export import table_csv
@@ -133,3 +134,19 @@ def test_chains_of_any_member_that_disagree_are_the_points(
     monkeypatch.setattr(module, "ask_committee", lambda *_, **__: [asked])
     (point,) = run_isotherm(plan, setting, machine=local(sys.executable)).points
     assert not point.hysteresis and point.reached
+
+
+def test_a_model_with_a_hole_leaves_out_the_henry_constant_and_says_so(
+    setting: IsothermSetting, local, tmp_path: Path
+) -> None:
+    """The second model binds by 9 eV: an answer of one temperature, not the end of the isotherm."""
+    well(9.0).save(tmp_path / "hole.json")
+    first, second, _ = setting.committee
+    hole = replace(second, pair_baseline=tmp_path / "hole.json")
+    other = replace(setting, directory=tmp_path / "isotherm", committee=(first, hole))
+    other.directory.mkdir()
+    said: list[str] = []
+    found = run_henry(PLAN, other, machine=local(sys.executable), on_message=said.append)
+    assert found == ()
+    (line,) = said
+    assert line.startswith("no Henry constant at 100 K: model 1: ") and "a hole of the model" in line
