@@ -46,7 +46,7 @@ class CommitteeInterval:
     @property
     def half_width_95(self) -> float:
         """Half the 95 % interval: the three errors taken as independent and normal."""
-        return NORMAL_95 * math.sqrt(self.statistical**2 + self.committee**2 + self.model**2)
+        return NORMAL_95 * math.hypot(self.statistical, self.committee, self.model)
 
     def covers(self, truth: float) -> bool:
         """Whether the 95 % interval holds `truth`."""
@@ -62,12 +62,15 @@ def committee_interval(members: Sequence[Estimate], *, model_error: float = 0.0)
     if not members:
         raise ValueError("no members")
     means, errors = np.array([m.mean for m in members]), np.array([m.standard_error for m in members])
+    largest = float(np.max(np.abs([means, errors]), initial=0.0, where=np.isfinite([means, errors])))
+    unit = largest if largest > 0.0 else 1.0  # Henry constants of cold hosts have squares that no number holds
+    means, errors = means / unit, errors / unit
     statistical = float(np.sqrt(np.sum(errors**2)) / len(members))
     spread = 0.0
     if len(members) > 1:
         beyond = max(0.0, float(means.var(ddof=1)) - float(np.mean(errors**2)))
         spread = math.sqrt(beyond) * float(student_t.ppf(0.975, len(members) - 1)) / NORMAL_95
-    return CommitteeInterval(float(means.mean()), statistical, spread, abs(model_error))
+    return CommitteeInterval(unit * float(means.mean()), unit * statistical, unit * spread, abs(model_error))
 
 
 def loading_error(n_variance: float, insertion_error_ev: float, *, temperature_k: float) -> float:

@@ -119,3 +119,12 @@ def test_reweighting_and_running_agree_until_weights_run_out() -> None:
     lost = reweighted(np.arange(200.0), 0.05 * rng.normal(size=200), temperature_k=T)
     assert not lost.trusted
     assert NORMAL_95 * lost.estimate.standard_error > 0.0
+
+
+def test_numbers_whose_squares_overflow() -> None:
+    """Henry constants at 10 K: the interval in units of 1e200 is the one of the same numbers near 1."""
+    near = [Estimate(1.0, 0.1, 50.0, 50), Estimate(1.4, 0.2, 50.0, 50)]
+    far = [Estimate(1e200 * e.mean, 1e200 * e.standard_error, 50.0, 50) for e in near]
+    small, large = committee_interval(near, model_error=0.3), committee_interval(far, model_error=0.3e200)
+    assert large.half_width_95 == pytest.approx(1e200 * small.half_width_95, rel=1e-12)
+    assert large.mean == pytest.approx(1e200 * small.mean, rel=1e-12)
