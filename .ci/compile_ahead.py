@@ -1,7 +1,7 @@
 """Compile installed packages and alh2 to bytecode on all processors: ``first`` what every task loads, or ``rest``.
 
 pip would compile one file after the other. Without, and where PYTHONDONTWRITEBYTECODE is set, every process would do it
-again: seconds for each that loads TensorFlow. Tests of the packages are left out.
+again. Tests of the packages are left out.
 """
 
 import compileall

@@ -167,7 +167,7 @@ def _execute(campaign: Campaign, state: CampaignState) -> CampaignState:
         return state.advanced("train", iteration=0)
     here = at_iteration(campaign, state)
     if state.stage == "production":
-        from alh2.campaign.producing import produce  # only here: half a second of libraries
+        from alh2.campaign.producing import produce  # only here: it loads many libraries
 
         produce(here, state.iteration)
         return state.advanced("report")

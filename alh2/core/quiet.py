@@ -15,7 +15,7 @@ from types import ModuleType
 QUIET_ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_ENABLE_ONEDNN_OPTS": "0",
-    "TF_USE_LEGACY_KERAS": "1",  # which is absent: TensorFlow then loads no Keras, a third of its start
+    "TF_USE_LEGACY_KERAS": "1",  # which is absent: TensorFlow then loads no Keras at all
 }
 """Environment of every process that may load TensorFlow; values that are set already win."""
 
