@@ -20,10 +20,17 @@ case "$*" in
 *ensurepip*) exit {no_ensurepip} ;;
 *"-m venv --clear"*)
     rm -rf "$4" && mkdir -p "$4/bin" && echo made >> {log}
-    printf '#!/bin/sh\\ncase "$*" in *"-m pip"*) echo pip says hello; exit $(cat {pip}) ;; esac\\n' > "$4/bin/python"
+    cat {standin} > "$4/bin/python"
     chmod +x "$4/bin/python" ;;
 esac
 """
+IN_ENVIRONMENT = """#!/bin/sh
+case "$*" in
+*"-m pip"*"-r "*) for last; do :; done; cat "$last" >> {parts}; exit $(cat {pip}) ;;
+*"-m pip"*) echo pip says hello; exit $(cat {pip}) ;;
+esac
+"""
+PINS = [f"package-{i}==1.{i} ; python_version >= '3.11'" for i in range(20)]
 
 
 class Setup:
@@ -33,16 +40,19 @@ class Setup:
         self.folder = folder
         self.log, self.pip = folder / "made.log", folder / "pip.exit"
         self.pip.write_text("0")
+        self.parts, self.standin = folder / "parts.log", folder / "standin"
+        self.standin.write_text(IN_ENVIRONMENT.format(parts=self.parts, pip=self.pip))
+        (folder / "constraints.txt").write_text("\n".join(["# versions", *PINS, ""]))
         self.stamp, self.marker = folder / ".venv" / ".alh2-ready", folder / ".venv.installing"
         self.tools = folder / "tools"
         self.tools.mkdir()
-        for tool in ("id", "rm", "mkdir", "chmod", "cat", "tail"):
+        for tool in (*("awk", "cat", "chmod", "getconf", "id", "ls", "mkdir"), *("mktemp", "rm", "tail", "xargs")):
             (self.tools / tool).symlink_to(shutil.which(tool))
         self.python()
 
     def python(self, version: str = "3.11", *, too_old: bool = False, no_ensurepip: bool = False) -> None:
         text = PYTHON.format(
-            version=version, too_old=int(too_old), no_ensurepip=int(no_ensurepip), log=self.log, pip=self.pip
+            version=version, too_old=int(too_old), no_ensurepip=int(no_ensurepip), log=self.log, standin=self.standin
         )
         (self.tools / "python3").write_text(text)
         (self.tools / "python3").chmod(0o755)
@@ -73,6 +83,7 @@ def test_first_time_and_again(setup):
     assert code == 0 and "making .venv with Python 3.11" in said
     assert setup.stamp.exists() and not setup.marker.exists()
     assert "pip says hello" in (setup.folder / ".venv" / "setup.log").read_text()
+    assert sorted(setup.parts.read_text().splitlines()) == sorted(PINS)  # each pin by one of several pips
     assert setup.run()[0] == 0
     assert setup.times_made == 1  # a healthy environment is kept
 
