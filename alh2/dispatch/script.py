@@ -58,7 +58,7 @@ exit 0
 """
 
 _IF_KILLED = """\
-[ "$rc" = 137 ] && [ "$wall" -lt {limit_cs} ] && exit 1
+case "$rc" in 137|143) [ "$wall" -lt {limit_cs} ] && exit 1 ;; esac
 """
 
 _GROUP_SCRIPT = """\
@@ -74,8 +74,9 @@ class ScriptContext:
 
     environment : variables exported before the command
     path_prefix : folder put in front of PATH, None to leave PATH alone
-    killed_is_lost : a command killed by SIGKILL leaves no record: on a scheduler that is what running out of memory
-        looks like, and the driver asks it
+    killed_is_lost : a command ended by SIGKILL or SIGTERM leaves no record: on a scheduler that is what running out of
+        memory, the queue's time limit or preemption looks like (the signal may reach the command before this script),
+        and the driver asks it
     """
 
     environment: Mapping[str, str]

@@ -56,10 +56,10 @@ def control(*arguments: str) -> None:
 
 
 def disturb(folders: tuple[Path, Path], outage_s: float, told: list[str]) -> None:
-    """Cancel a running job below the first folder, then take the controller away as jobs run below the second."""
+    """Cancel the youngest job below the first folder, then take the controller away as jobs run below the second."""
     while not (found := running(folders[0])):
         time.sleep(0.3)
-    subprocess.run(["scancel", found[0]], check=True)
+    subprocess.run(["scancel", max(found, key=int)], check=True)
     told.append("scancel")
     while not running(folders[1]):
         time.sleep(0.3)

@@ -55,8 +55,10 @@ def test_outputs_outside_the_folder_are_refused(output: str) -> None:
         task_script(Task(Path("t"), "x", (), (output,), 1.0, "l"), "d", attempt=1, context=ScriptContext({}, None))
 
 
-def run_script(task: Task, folder: Path, digest: str = "d1", attempt: int = 1) -> subprocess.CompletedProcess[str]:
-    context = ScriptContext({"GREETING": 'it\'s "$HOME"'}, None)
+def run_script(
+    task: Task, folder: Path, digest: str = "d1", attempt: int = 1, killed_is_lost: bool = False
+) -> subprocess.CompletedProcess[str]:
+    context = ScriptContext({"GREETING": 'it\'s "$HOME"'}, None, killed_is_lost)
     write_if_changed(folder / "task.sh", task_script(task, digest, attempt=attempt, context=context))
     return subprocess.run(["sh", "task.sh"], cwd=folder, capture_output=True, text=True, check=False)
 
@@ -106,6 +108,19 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().split()[2] not in ("Z", "X")
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.parametrize(
+    ("end", "is_kept"), [("kill -TERM $$", False), ("kill -KILL $$", False), ("kill -INT $$", True), ("exit 1", True)]
+)
+def test_a_command_that_a_scheduler_ended_has_not_failed(tmp_path: Path, end: str, is_kept: bool) -> None:
+    """The signal of a time limit may end the command before it comes to the script."""
+    task = Task(tmp_path, end, (), ("out",), 10.0, "l")
+    ended = run_script(task, tmp_path, killed_is_lost=True)
+    assert (ended.returncode == 0) == is_kept == (read_record(tmp_path) is not None)
+    assert run_script(task, tmp_path, digest="d2").returncode == 0
+    here = recorded_outcome(task, "d2", tmp_path)
+    assert here is not None and here[0].status == "failed"
 
 
 def test_message_leaves_out_noise(tmp_path: Path) -> None:
