@@ -78,7 +78,7 @@ def prepare_gcmc(
     )
     write_job(work_dir, spec, start)
     read = (models.engine, *models.pair_baselines[:1])
-    before = (work_dir / spec.continues,) if spec.continues else ()
+    before = tuple(work_dir / name for name in (spec.continues, spec.grid) if name)
     files = dict.fromkeys(os.path.relpath(path, base_dir) for path in (*read, *before))
     task = Task(
         work_dir=work_dir,

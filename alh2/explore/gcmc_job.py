@@ -37,7 +37,8 @@ class GcmcSpec:
     engine_model : uncompressed model the engine runs with (relative to the task folder)
     pair_baselines : the pair potential under it; () for none. Both are filled in when the task is prepared
     bond_length_ang : None: the model's own gas-phase minimum
-    biased : new molecules are drawn where the empty host binds them (`alh2.gcmc.host_energy_grid`)
+    grid : energy grid (relative to the task folder) of the empty host, new molecules are drawn where it binds them; "":
+        drawn anywhere
     max_samples : most frames kept, evenly spread over the run
     restart_every : moves between points from which a killed run goes on; 0: it starts afresh
     quantum : nuclei of the engine; not in the file where classical, so that tasks of before are the same tasks
@@ -56,7 +57,7 @@ class GcmcSpec:
     min_distance_ang: float
     seed: int
     bond_length_ang: float | None = None
-    biased: bool = False
+    grid: str = ""
     engine_model: str = ""
     pair_baselines: tuple[str, ...] = ()
     restart_every: int = 0

@@ -36,13 +36,11 @@ from alh2.gcmc import (
     RestartSettings,
     RigidMolecule,
     UntrustworthyEnergyError,
-    host_energy_grid,
     simulate,
 )
+from alh2.gcmc.grid_file import load_grid
 from alh2.gcmc.restart import RestartState, read_restart
 
-GRID_SPACING_ANG, GRID_MOST_REFINED = 0.8, 400
-"""Voxels of the energy grid of biased insertions, and how many of them, the strongest, are cut again."""
 CANONICAL_WEIGHTS = MoveWeights(insertion=0.0, deletion=0.0, translation=50.0, rotation=50.0)
 
 
@@ -75,12 +73,6 @@ def _simulate(directory: Path, spec: GcmcSpec, start: Frame) -> tuple[GcmcResult
     if before is not None:
         guests, missing = before.guests, 0
     molecule = RigidMolecule.h2(bond_length_ang=spec.bond_length_ang)
-    grid = None
-    if spec.biased:
-        grid = host_energy_grid(
-            framework, molecule, potential, temperature_k=spec.temperature_k, seed=spec.seed,
-            spacing_ang=GRID_SPACING_ANG, most_refined=GRID_MOST_REFINED, min_distance_ang=spec.min_distance_ang,
-        )  # fmt: skip
     settings = GcmcSettings(
         move_weights=MoveWeights() if spec.ensemble == "grand-canonical" else CANONICAL_WEIGHTS,
         n_equilibration=spec.n_equilibration,
@@ -89,7 +81,7 @@ def _simulate(directory: Path, spec: GcmcSpec, start: Frame) -> tuple[GcmcResult
         max_molecules=spec.max_loading,
         initial_guests_ang=guests if len(guests) else None,
         min_distance_ang=spec.min_distance_ang,
-        energy_grid=grid,
+        energy_grid=load_grid(directory / spec.grid) if spec.grid else None,
         restart=_restart(directory, spec),
     )
     if before is not None:
@@ -122,7 +114,7 @@ def _restart(directory: Path, spec: GcmcSpec) -> RestartSettings | None:
     """Where this run leaves its state; a restart file that other inputs left in the folder is removed."""
     if not spec.restart_every:
         return None
-    inputs = (JOB_FILE, START_FILE, spec.engine_model, *spec.pair_baselines, *filter(None, [spec.continues]))
+    inputs = (JOB_FILE, START_FILE, spec.engine_model, *spec.pair_baselines, *filter(None, [spec.continues, spec.grid]))
     identity = digest_bytes(*((directory / name).read_bytes() for name in inputs))
     path = directory / RESTART_FILE
     try:

@@ -22,6 +22,7 @@ from alh2.explore.gcmc import GCMC_TIMEOUT_S
 from alh2.explore.gcmc_job import EXIT_UNTRUSTWORTHY
 from alh2.potential.frames_npz import load_frames, save_frames
 from alh2.production.committee_interval import committee_interval
+from alh2.production.grids import grid_file, run_grids
 from alh2.production.isotherm_plan import IsothermPlan, IsothermSetting, member_folder
 from alh2.production.isotherm_result import HenryPoint
 
@@ -40,6 +41,7 @@ class WidomSpec:
     seed: int
     engine_model: str
     pair_baseline: str
+    grid: str
     quantum: Quantum = "classical"
 
 
@@ -72,12 +74,18 @@ def run_henry(
     """
     host = setting.starts[0].bare_host()
     asked = len(setting.committee) if plan.committee_by != "none" else 1
-    tasks = [_prepare(plan, setting, host, t, member) for t in plan.temperatures_k for member in range(asked)]
-    outcomes = run_tasks(tasks, machine=machine, base_dir=setting.directory, name="henry", on_progress=on_progress)
+    wanted = [(t, member) for t in plan.temperatures_k for member in range(asked)]
+    grids = run_grids(setting, wanted, machine=machine, name="henry.grids", on_progress=on_progress)
+    tasks = {key: _prepare(plan, setting, host, *key) for key in wanted if grids[key].status == "done"}
+    ended = run_tasks(
+        list(tasks.values()), machine=machine, base_dir=setting.directory, name="henry", on_progress=on_progress
+    )
+    found = dict(zip(tasks, ended, strict=True))
+    outcomes = [found.get(key, grids[key]) for key in wanted]
     unfinished = [o for o in outcomes if o.status != "done"]
     failed = [f"{o.task.work_dir}: {o.message}" for o in unfinished if o.exit_code != EXIT_UNTRUSTWORTHY]
     if failed:
-        raise NeedsPersonError(f"{len(failed)} of {len(tasks)} runs of Widom insertions failed, first {failed[0]}")
+        raise NeedsPersonError(f"{len(failed)} of {len(wanted)} runs of Widom insertions failed, first {failed[0]}")
     points = []
     for k, temperature_k in enumerate(plan.temperatures_k):
         own = outcomes[k * asked : (k + 1) * asked]
@@ -103,6 +111,7 @@ def _prepare(plan: IsothermPlan, setting: IsothermSetting, host: Frame, temperat
     folder.mkdir(parents=True, exist_ok=True)
     model = setting.committee[member]
     under = [] if model.pair_baseline is None else [model.pair_baseline]
+    grid = grid_file(setting, temperature_k, member)
     spec = WidomSpec(
         temperature_k=temperature_k,
         n_insertions=plan.widom_insertions,
@@ -111,6 +120,7 @@ def _prepare(plan: IsothermPlan, setting: IsothermSetting, host: Frame, temperat
         seed=seed_for(setting.root_seed, "widom", f"{temperature_k:g}"),
         engine_model=os.path.relpath(model.engine, folder),
         pair_baseline=os.path.relpath(under[0], folder) if under else "",
+        grid=os.path.relpath(grid, folder),
         quantum=plan.quantum,
     )
     content = asdict(spec)
@@ -118,7 +128,7 @@ def _prepare(plan: IsothermPlan, setting: IsothermSetting, host: Frame, temperat
         del content["quantum"]
     atomic_write_json(folder / JOB_FILE, content)
     save_frames(folder / START_FILE, [host])
-    files = [os.path.relpath(path, setting.directory) for path in (model.engine, *under)]
+    files = [os.path.relpath(path, setting.directory) for path in (model.engine, *under, grid)]
     return Task(
         work_dir=folder,
         command=f"{setting.command} -m {WORKER_MODULE}",

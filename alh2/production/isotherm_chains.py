@@ -5,6 +5,7 @@ A task is known by its inputs, so repeating a call repeats nothing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from alh2.dispatch.run import Progress, run_tasks
 from alh2.explore.gcmc import GcmcModels, GcmcTask, prepare_gcmc
 from alh2.explore.gcmc_job import END_FILE, JOB_FILE, GcmcSpec, read_job, read_series, read_summary
 from alh2.gcmc.fugacity import fugacity_bar
+from alh2.production.grids import grid_file, run_grids
 from alh2.production.isotherm_plan import CommitteeMember, IsothermPlan, IsothermSetting, member_folder
 from alh2.production.isotherm_points import Chain, PointAverages, moves_to_add, point_averages
 
@@ -105,6 +107,8 @@ def run_points(
 
     Raises NeedsPersonError naming a run that failed.
     """
+    if plan.biased:
+        _make_grids(setting, points, machine, f"{name}.grids", on_progress)
     wanted = {id(chain): plan.n_moves for point in points for chain in point.chains}
     for number in range(MOST_ROUNDS):
         prepared = [
@@ -128,6 +132,20 @@ def run_points(
             )
 
 
+def _make_grids(
+    setting: IsothermSetting,
+    points: Sequence[PointRuns],
+    machine: StageMachine,
+    name: str,
+    on_progress: Callable[[Progress], None] | None,
+) -> None:
+    wanted = [(point.temperature_k, point.chains[0].member) for point in points]
+    ended = run_grids(setting, wanted, machine=machine, name=name, on_progress=on_progress).values()
+    failed = [f"{o.task.work_dir}: {o.message}" for o in ended if o.status != "done"]
+    if failed:
+        raise NeedsPersonError(f"{len(failed)} of {len(ended)} energy grids failed, first {failed[0]}")
+
+
 def _more(plan: IsothermPlan, point: PointAverages) -> int:
     if plan.relative_error is None:
         return 0
@@ -139,7 +157,8 @@ def _prepare(plan: IsothermPlan, setting: IsothermSetting, chain: ChainRuns, n_m
     """The next run of `chain`, appended to it."""
     number = len(chain.runs)
     temperature_k, pressure_bar = chain.temperature_k, chain.pressure_bar
-    folder = setting.directory / chain.name
+    run_folder = setting.directory / chain.name / f"run.{number:02d}"
+    grid = grid_file(setting, temperature_k, chain.member)
     spec = GcmcSpec(
         ensemble="grand-canonical",
         temperature_k=temperature_k,
@@ -153,14 +172,14 @@ def _prepare(plan: IsothermPlan, setting: IsothermSetting, chain: ChainRuns, n_m
         min_distance_ang=setting.min_distance_ang,
         seed=seed_for(setting.root_seed, "isotherm", chain.name, number),
         bond_length_ang=setting.bond_length_ang,
-        biased=plan.biased,
+        grid=os.path.relpath(grid, run_folder) if plan.biased else "",
         restart_every=RESTART_EVERY,
         continues=f"../run.{number - 1:02d}/{END_FILE}" if number else "",
         quantum=plan.quantum,
     )
     run = prepare_gcmc(
-        folder / f"run.{number:02d}",
-        _as_begun(folder / f"run.{number:02d}", spec) if number else spec,
+        run_folder,
+        _as_begun(run_folder, spec) if number else spec,
         chain.start,
         models=_models_of(setting.committee[chain.member]),
         base_dir=setting.directory,

@@ -13,8 +13,8 @@ from alh2.core.atoms import to_atoms
 from alh2.core.errors import Alh2Error
 from alh2.core.files import atomic_write_json
 from alh2.explore.gcmc_job import EXIT_UNTRUSTWORTHY
-from alh2.explore.gcmc_worker import GRID_MOST_REFINED, GRID_SPACING_ANG
-from alh2.gcmc import RigidMolecule, UntrustworthyEnergyError, WidomResult, host_energy_grid, widom
+from alh2.gcmc import RigidMolecule, UntrustworthyEnergyError, WidomResult, widom
+from alh2.gcmc.grid_file import load_grid
 from alh2.production.henry import RESULT_FILE, WidomAnswer, read_widom_job
 
 
@@ -27,14 +27,10 @@ def run(directory: Path) -> None:
     under = directory / spec.pair_baseline if spec.pair_baseline else None
     potential = load_potential(directory / spec.engine_model, pair_baseline=under)
     framework, molecule = to_atoms(host), RigidMolecule.h2(bond_length_ang=spec.bond_length_ang)
-    grid = host_energy_grid(
-        framework, molecule, potential, temperature_k=spec.temperature_k, seed=spec.seed,
-        spacing_ang=GRID_SPACING_ANG, most_refined=GRID_MOST_REFINED, min_distance_ang=spec.min_distance_ang,
-    )  # fmt: skip
     moving = with_nuclei(potential, spec.quantum, temperature_k=spec.temperature_k)
     result = widom(
         framework, molecule, moving, temperature_k=spec.temperature_k, n_insertions=spec.n_insertions,
-        seed=spec.seed, energy_grid=grid, min_distance_ang=spec.min_distance_ang,
+        seed=spec.seed, energy_grid=load_grid(directory / spec.grid), min_distance_ang=spec.min_distance_ang,
     )  # fmt: skip
     atomic_write_json(directory / RESULT_FILE, asdict(_answer(result)))
 

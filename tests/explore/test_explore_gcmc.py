@@ -44,7 +44,6 @@ SPEC = GcmcSpec(
     min_distance_ang=1.2,
     seed=11,
     bond_length_ang=0.75,
-    biased=True,
 )
 
 

@@ -182,7 +182,7 @@ def test_trained_model_from_empty_and_loaded(tmp_path: Path, trained_committee, 
     for n in (0, 2):
         folder = setting.directory / f"77K.0.5bar.{n}h2" / "run.00"
         spec, start = read_job(folder)
-        assert (spec.max_loading, spec.biased, start.n_h2) == (4, True, n)
+        assert (spec.max_loading, spec.grid, start.n_h2) == (4, "../../grid.77K/grid.npz", n)
         assert len(read_series(folder).n_adsorbed) == 300 and read_series(folder).n_adsorbed.max() <= 4
 
 
