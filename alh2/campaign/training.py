@@ -11,6 +11,7 @@ from alh2.core.frames import LabelledFrame
 from alh2.dataset.checks import check_sel
 from alh2.dataset.export import export_systems
 from alh2.train.committee import MemberData, TrainingPlan, train_committees
+from alh2.train.inputs import weighs_guests
 from alh2.train.pair_fit import learnable, member_baseline
 
 
@@ -76,7 +77,13 @@ def _member_data(
         if baseline is not None:
             kept = [f for f in relevant if f.has_target(committee.target) and learnable(baseline, f)]
             learned = [baseline.rest(f) for f in kept]
-        systems = export_systems(learned, train_dir / name, target=committee.target, type_map=type_map)
+        systems = export_systems(
+            learned,
+            train_dir / name,
+            target=committee.target,
+            type_map=type_map,
+            guest_weights=weighs_guests(committee),
+        )
         data.append(MemberData(tuple(systems), baseline))
     return tuple(data)
 

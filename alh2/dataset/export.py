@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from alh2.core.files import atomic_write_json, commit_directory, digest_bytes, read_json
 from alh2.core.frames import LabelledFrame, Target
 from alh2.dataset.systems import system_name, write_arrays, write_types
@@ -16,13 +18,20 @@ MANIFEST = "export.json"
 
 
 def export_systems(
-    frames: Sequence[LabelledFrame], destination: Path, *, target: Target, type_map: tuple[str, ...]
+    frames: Sequence[LabelledFrame],
+    destination: Path,
+    *,
+    target: Target,
+    type_map: tuple[str, ...],
+    guest_weights: bool = False,
 ) -> list[Path]:
     """Write `frames` under `destination`, one system per composition and host; returns the system folders.
 
     For "interaction", energies and forces are those of host+guests minus the bare host at the same geometry;
     frames whose bare host has no label are left out, and counted in ``export.json`` (`n_frames`,
-    `n_without_host_label`). The folder appears whole; one that holds another content is replaced.
+    `n_without_host_label`). With `guest_weights` each set has DeePMD's ``atom_pref.npy`` (n_frames, n_atoms), 1 for
+    guests and 0 for the host, which the ``pref_pf`` of its loss weigh. The folder appears whole; one that holds another
+    content is replaced.
     """
     usable = [frame for frame in frames if frame.has_target(target)]
     groups: dict[str, list[LabelledFrame]] = {}
@@ -34,6 +43,7 @@ def export_systems(
         "n_frames": len(usable),
         "n_without_host_label": len(frames) - len(usable),
         "systems": {name: len(group) for name, group in sorted(groups.items())},
+        **({"guest_weights": True} if guest_weights else {}),
         "digest": digest_bytes(*(_content(frame, target) for _, g in sorted(groups.items()) for frame in g)),
     }
     paths = [destination / name for name in sorted(groups)]
@@ -51,6 +61,9 @@ def export_systems(
             folder, [f.frame for f in group], [f.energy_ev(target) for f in group],
             [f.forces_ev_ang(target) for f in group],
         )  # fmt: skip
+        if guest_weights:
+            weights = [np.arange(f.frame.n_atoms) >= f.frame.n_host for f in group]
+            np.save(folder / "atom_pref.npy", np.array(weights, dtype=np.float64))
     staged.mkdir(exist_ok=True)
     atomic_write_json(staged / MANIFEST, manifest)
     if destination.exists():

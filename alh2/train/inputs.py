@@ -67,6 +67,12 @@ def _save_freq(content: DeepmdInput) -> int:
     return frequency
 
 
+def weighs_guests(committee: CommitteeConfig) -> bool:
+    """Whether the loss has a weight of its own for forces on guests (DeePMD's ``start_pref_pf``, ``limit_pref_pf``)."""
+    loss = committee.training_param.get("loss", {})
+    return any(loss.get(name, 0) for name in ("start_pref_pf", "limit_pref_pf"))
+
+
 def n_steps(content: DeepmdInput) -> int:
     """Number of training steps `content` asks for (``numb_steps``, or the older ``stop_batch``)."""
     training = content["training"]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alh2.config.model import CommitteeConfig
-from alh2.train.inputs import deepmd_input, n_steps
+from alh2.train.inputs import deepmd_input, n_steps, weighs_guests
 
 PARAM: dict[str, Any] = {
     "model": {"descriptor": {"type": "se_e2_a", "sel": [4], "seed": 99}},
@@ -100,3 +100,10 @@ def test_the_rule_of_the_trainer_is_the_one_tested() -> None:
 @pytest.mark.parametrize(("training", "steps"), [({"numb_steps": 7}, 7), ({"stop_batch": 8}, 8)])
 def test_number_of_steps_by_either_name(training: dict[str, int], steps: int) -> None:
     assert n_steps({"training": training}) == steps
+
+
+def test_a_weight_of_guests_is_seen_in_the_loss() -> None:
+    config = committee()
+    assert not weighs_guests(config)
+    config.training_param["loss"] |= {"start_pref_pf": 0, "limit_pref_pf": 1}
+    assert weighs_guests(config)
