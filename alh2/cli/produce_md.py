@@ -268,8 +268,7 @@ def show(plan: MdPlan, analysis: MdAnalysis) -> None:
             mean = r.sites.mean_occupancy
             stay = stay_words(r.sites.residence) if r.quantum is None else "centroids"
             typer.echo(
-                f"  open sites: {mean.mean:.3f} ± {mean.standard_error:.2g} H2 each, {r.coordination:.3f} within the "
-                f"first shell; {stay}"
+                f"  open sites: {with_error(mean, 3)} H2 each, {r.coordination:.3f} within the first shell; {stay}"
             )
         if r.quantum is not None:
             _show_quantum(r.quantum)
@@ -290,9 +289,15 @@ def show(plan: MdPlan, analysis: MdAnalysis) -> None:
         typer.echo(f"E_a {a.activation_kj_per_mol:.2f} ± {a.activation_error_kj_per_mol:.2g} kJ/mol")
 
 
+def with_error(found: Estimate, digits: int) -> str:
+    """Mean and standard error for people."""
+    error = f"± {found.standard_error:.2g}" if math.isfinite(found.standard_error) else "(error unknown)"
+    return f"{found.mean:.{digits}f} {error}"
+
+
 def _show_quantum(q: QuantumResult) -> None:
     def of(e: Estimate) -> str:
-        return f"{e.mean:.4f} ± {e.standard_error:.2g}"
+        return with_error(e, 4)
 
     typer.echo(
         f"  kinetic energy of the cell {of(q.kinetic_virial_ev)} eV (centroid virial), {of(q.kinetic_primitive_ev)} "

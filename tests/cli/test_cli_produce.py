@@ -13,7 +13,9 @@ from ase.io import write
 
 from alh2.cli import app
 from alh2.cli.errors import run_app
+from alh2.cli.produce_md import with_error
 from alh2.core.files import atomic_write_json
+from alh2.core.statistics import Estimate
 from alh2.production.isotherm_result import read_isotherm
 
 
@@ -143,3 +145,8 @@ def test_md_without_conditions_or_files_is_told_what_is_missing(files, monkeypat
     assert "temperature" in capsys.readouterr().err
     assert call(monkeypatch, "produce", "md", "--temperature", "77") == 2
     assert "no --model, --structure, --machine, --output" in capsys.readouterr().err
+
+
+def test_an_error_that_is_not_known_is_said_in_words() -> None:
+    assert with_error(Estimate(1.0, float("nan"), 1.0, 1), 3) == "1.000 (error unknown)"
+    assert with_error(Estimate(1.0, 0.0123, 9.0, 1), 3) == "1.000 ± 0.012"
