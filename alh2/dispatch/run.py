@@ -23,8 +23,9 @@ from alh2.dispatch.tasks import DigestCache, Entry, Task, TaskOutcome, last_line
 
 _POLL_LOCAL_S = 0.2
 _POLL_REMOTE_S = 10.0
-PAUSE_TIMES = 50.0
-"""A look at the tasks is followed by a pause of so many times its length: the driver leaves the cores to the tasks."""
+PAUSE_TIMES, LONGEST_PAUSE_S = 50.0, 30.0
+"""A look at the tasks is followed by a pause of so many times the processor time it took: the driver leaves the cores to
+the tasks. Waiting for a scheduler, in an outage or for thousands of submissions, is no work."""
 _JOB_WAIT_LOCAL_S = 0.5
 
 
@@ -222,7 +223,7 @@ def _wait(run: _Run, engine: Engine, plan: Plan, attempt: int) -> None:
     look_s = max(run.poll_s, 0.5) if run.placement.local else run.poll_s
     next_look = 0.0
     while True:
-        begun = time.monotonic()
+        begun, worked_s = time.monotonic(), time.process_time()
         n_before = len(waiting)
         waiting = [entry for entry in waiting if run.waits(entry, attempt)]
         if len(waiting) != n_before:
@@ -238,7 +239,8 @@ def _wait(run: _Run, engine: Engine, plan: Plan, attempt: int) -> None:
                 _report_jobs(run, engine, plan)
             else:
                 run.report()
-        time.sleep(max(run.poll_s, PAUSE_TIMES * (time.monotonic() - begun)))
+        pause_s = PAUSE_TIMES * (time.process_time() - worked_s)
+        time.sleep(max(run.poll_s, min(pause_s, LONGEST_PAUSE_S)))
 
 
 def _report_jobs(run: _Run, engine: Engine, plan: Plan) -> None:

@@ -124,6 +124,7 @@ def slurm_machine(local: Path, folder: Path) -> Path:
             "custom_flags": [f"#SBATCH --mem={memory}"],
         }
         machine[name]["poll_s"] = 1.0
+        machine[name]["command"] = str(Path(sys.executable).with_name(machine[name]["command"]))
     program = folder / "python"
     program.write_text(HUNGRY.format(mark=folder / "hungry", python=sys.executable))
     program.chmod(0o755)

@@ -42,6 +42,7 @@ def start(base: Path, n_tasks: int, *, gate: bool = False) -> subprocess.Popen[s
         text=True,
         cwd=base,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job of a shell's background ignores it
     )
 
 
