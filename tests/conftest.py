@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -178,16 +179,22 @@ class TrainedCommittee:
 def trained_committee(
     tmp_path_factory: pytest.TempPathFactory, loaded_frames: list[LabelledFrame], empty_frames: list[LabelledFrame]
 ) -> TrainedCommittee:
-    """Two models trained for 120 steps by ``dp``, frozen, compressed, the first converted to ``.dp``."""
+    """Two models trained for 120 steps by ``dp``, frozen, compressed, the first converted to ``.dp``; by the worker that
+    needs them first, for all."""
     from alh2.train.committee import MemberData, TrainingPlan, train_committees
 
-    train_dir = tmp_path_factory.mktemp("campaign") / "iter.000000" / "00.train"
-    data = (
-        write_deepmd(train_dir / "data.total" / "node.06", loaded_frames),
-        write_deepmd(train_dir / "data.total" / "node.00", empty_frames),
-    )
-    plan = TrainingPlan(train_dir, 0, (committee_config(),), ((MemberData(data),) * 2,), None, TYPE_MAP, 7)
-    return TrainedCommittee(plan, tuple(train_committees(plan, machine("dp"))))
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained-committee"
+    folder.mkdir(exist_ok=True)
+    train_dir = folder / "iter.000000" / "00.train"
+    data = (train_dir / "data.total" / "node.06", train_dir / "data.total" / "node.00")
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for system, frames in zip(data, (loaded_frames, empty_frames), strict=True):
+            if not system.exists():
+                write_deepmd(system, frames)
+        plan = TrainingPlan(train_dir, 0, (committee_config(),), ((MemberData(data),) * 2,), None, TYPE_MAP, 7)
+        return TrainedCommittee(plan, tuple(train_committees(plan, machine("dp"))))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 
 from alh2.campaign.exporting import export_dpgen
 from alh2.core.errors import BadInputError
+from alh2.core.frames import Frame
 
 TYPES = ("Al", "O", "C", "H")
 
@@ -72,6 +74,30 @@ def test_dpgen_starts_training_and_exploration_from_it(vasp_inputs: Any, tmp_pat
     assert result["steps"] == 100
     assert result["tasks"] == ["iter.000000/01.model_devi/task.000.000000"]
     assert "77" in result["lammps"] and "fix" in result["lammps"]
+
+
+@pytest.mark.skipif(
+    os.environ.get("ALH2_EXHAUSTIVE") != "1", reason="a whole run of dpgen; ask for it with ALH2_EXHAUSTIVE=1"
+)
+def test_stock_dpgen_runs_it(vasp_inputs: Any, vasp_kit: Any, node: Frame, tmp_path: Path) -> None:
+    """Training, exploration and labels (by VASP's stand-in) of iteration 0, and the training after it."""
+    vasp_kit.configure(node, faults=[], fraction=0.0)
+    vasp_inputs.command("fp", vasp_kit.program)
+    output = tmp_path / "for-dpgen"
+    export_dpgen(vasp_inputs.param, vasp_inputs.machine, output)
+    programs = Path(sys.executable).parent
+    ran = subprocess.run(
+        [str(programs / "dpgen"), "run", "param.json", "machine.json"],
+        cwd=output,
+        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=1500,
+    )
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+    record = (output / "record.dpgen").read_text().split("\n")
+    assert "0 8" in record and "1 2" in record
+    assert list(output.glob("iter.000000/02.fp/data.*/set.000/energy.npy"))
 
 
 def test_the_command_says_what_is_not_in_it(vasp_inputs: Any, alh2: Callable[..., Any], tmp_path: Path) -> None:
