@@ -179,8 +179,10 @@ class TrainedCommittee:
 def trained_committee(
     tmp_path_factory: pytest.TempPathFactory, loaded_frames: list[LabelledFrame], empty_frames: list[LabelledFrame]
 ) -> TrainedCommittee:
-    """Two models trained for 120 steps by ``dp``, frozen, compressed, the first converted to ``.dp``; by the worker that
-    needs them first, for all."""
+    """Two models trained for 120 steps by ``dp``, frozen, compressed, the first converted to ``.dp``.
+
+    By the worker that needs them first, for all.
+    """
     from alh2.train.committee import MemberData, TrainingPlan, train_committees
 
     base = tmp_path_factory.getbasetemp()

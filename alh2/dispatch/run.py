@@ -24,8 +24,8 @@ from alh2.dispatch.tasks import DigestCache, Entry, Task, TaskOutcome, last_line
 _POLL_LOCAL_S = 0.2
 _POLL_REMOTE_S = 10.0
 PAUSE_TIMES, LONGEST_PAUSE_S = 50.0, 30.0
-"""A look at the tasks is followed by a pause of so many times the processor time it took: the driver leaves the cores to
-the tasks. Waiting for a scheduler, in an outage or for thousands of submissions, is no work."""
+"""A look at the tasks is followed by a pause of so many times the processor time it took: the driver leaves the cores
+to the tasks. Waiting for a scheduler, in an outage or for thousands of submissions, is no work."""
 _JOB_WAIT_LOCAL_S = 0.5
 
 
