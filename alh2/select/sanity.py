@@ -150,7 +150,7 @@ def _overlaps(frames: list[Frame], cell: _Cell, min_distance_ang: float) -> list
         i, j = pairs[index]
         symbols = frames[owner[index]].symbols
         reasons[owner[index]] = (
-            f"overlap: {symbols[i]}{i}–{symbols[j]}{j} {distance[index]:.2f} Å < {limits[index]:.2f} Å"
+            f"overlap: {symbols[i]}{i}–{symbols[j]}{j} {distance[index]:.3f} Å < {limits[index]:g} Å"
         )
     return reasons
 
