@@ -8,11 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from alh2.core.errors import BadInputError
 from alh2.core.files import atomic_write_json, from_fields, read_json, read_json_as
 from alh2.core.frames import Frame
 from alh2.core.nuclei import CLASSICAL_WORDS, Quantum
-from alh2.potential.frames_npz import load_frames, read_npz, save_frames, write_npz
+from alh2.potential.frames_npz import load_frame, load_frames, read_npz, save_frames, write_npz
 
 JOB_FILE = "job.json"
 START_FILE = "start.npz"
@@ -109,10 +108,7 @@ def read_job(directory: Path) -> tuple[GcmcSpec, Frame]:
     if isinstance(content, dict):
         content.pop("kind", None)
     spec = from_fields(content, GcmcSpec, where=str(path))
-    starts = load_frames(directory / START_FILE)
-    if len(starts) != 1:
-        raise BadInputError(str(directory / START_FILE), expected="one frame", found=str(len(starts)))
-    return spec, starts[0]
+    return spec, load_frame(directory / START_FILE)
 
 
 @dataclass(frozen=True, eq=False)

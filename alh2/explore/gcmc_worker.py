@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from alh2.core.errors import Alh2Error, BadInputError
+from alh2.core.errors import BadInputError
 from alh2.core.files import atomic_write_bytes, digest_bytes
 from alh2.core.frames import Frame, Provenance
 from alh2.explore.gcmc_job import (
     END_FILE,
-    EXIT_UNTRUSTWORTHY,
     JOB_FILE,
     RESTART_FILE,
     START_FILE,
@@ -29,13 +28,13 @@ from alh2.explore.gcmc_job import (
     read_job,
     write_answer,
 )
+from alh2.explore.worker_end import run_worker
 from alh2.gcmc import (
     GcmcResult,
     GcmcSettings,
     MoveWeights,
     RestartSettings,
     RigidMolecule,
-    UntrustworthyEnergyError,
     simulate,
 )
 from alh2.gcmc.grid_file import load_grid
@@ -168,15 +167,5 @@ def _summary(result: GcmcResult, described: str, wall_s: float) -> GcmcSummary:
     )
 
 
-def main() -> int:
-    """Run in the current folder; returns the exit code."""
-    try:
-        run(Path("."))
-    except Alh2Error as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_UNTRUSTWORTHY if isinstance(error, UntrustworthyEnergyError) else error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_worker(run))

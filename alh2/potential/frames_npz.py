@@ -61,6 +61,14 @@ def save_frames(path: Path, frames: Sequence[Frame]) -> None:
     )
 
 
+def load_frame(path: Path) -> Frame:
+    """The one frame of `path`; raises BadInputError where there is another number."""
+    frames = load_frames(path)
+    if len(frames) != 1:
+        raise BadInputError(str(path), expected="one frame", found=str(len(frames)))
+    return frames[0]
+
+
 def load_frames(path: Path) -> list[Frame]:
     """Frames written by :func:`save_frames`; raises BadInputError where `path` is not such a file."""
     names = ("offsets", "symbols", "positions_ang", "cells_ang", "n_host", "host_id")

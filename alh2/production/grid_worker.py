@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 
 from alh2.core.atoms import to_atoms
-from alh2.core.errors import Alh2Error
-from alh2.explore.gcmc_job import EXIT_UNTRUSTWORTHY
-from alh2.gcmc import RigidMolecule, UntrustworthyEnergyError, host_energy_grid
+from alh2.explore.worker_end import run_worker
+from alh2.gcmc import RigidMolecule, host_energy_grid
 from alh2.gcmc.grid_file import save_grid
 from alh2.production.grids import GRID_FILE, read_grid_job
 
@@ -38,15 +37,5 @@ def run(directory: Path) -> None:
     save_grid(directory / GRID_FILE, grid)
 
 
-def main() -> int:
-    """Run in the current folder; returns the exit code."""
-    try:
-        run(Path("."))
-    except Alh2Error as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_UNTRUSTWORTHY if isinstance(error, UntrustworthyEnergyError) else error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_worker(run))

@@ -14,7 +14,7 @@ from alh2.core.random_streams import seed_for
 from alh2.dispatch.run import Progress, run_tasks
 from alh2.dispatch.tasks import Task, TaskOutcome
 from alh2.explore.gcmc import GCMC_TIMEOUT_S
-from alh2.potential.frames_npz import load_frames, save_frames
+from alh2.potential.frames_npz import load_frame, save_frames
 from alh2.production.isotherm_plan import IsothermSetting, member_folder
 
 JOB_FILE, HOST_FILE, GRID_FILE = "job.json", "host.npz", "grid.npz"
@@ -59,7 +59,7 @@ def run_grids(
 def read_grid_job(directory: Path) -> tuple[GridSpec, Frame]:
     """Settings and host of a task folder; raises BadInputError where they are not such files."""
     spec = from_fields(read_json(directory / JOB_FILE), GridSpec, where=str(directory / JOB_FILE))
-    return spec, load_frames(directory / HOST_FILE)[0]
+    return spec, load_frame(directory / HOST_FILE)
 
 
 def _prepare(setting: IsothermSetting, temperature_k: float, member: int) -> Task:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from alh2.config.model import StageMachine
-from alh2.core.errors import BadInputError, NeedsPersonError
+from alh2.core.errors import NeedsPersonError
 from alh2.core.files import atomic_write_json, from_fields, read_json, read_json_as
 from alh2.core.frames import Frame
 from alh2.core.nuclei import Quantum
@@ -20,7 +20,7 @@ from alh2.dispatch.run import Progress, run_tasks
 from alh2.dispatch.tasks import Task
 from alh2.explore.gcmc import GCMC_TIMEOUT_S
 from alh2.explore.gcmc_job import EXIT_UNTRUSTWORTHY
-from alh2.potential.frames_npz import load_frames, save_frames
+from alh2.potential.frames_npz import load_frame, save_frames
 from alh2.production.committee_interval import committee_interval
 from alh2.production.grids import grid_file, run_grids
 from alh2.production.isotherm_plan import IsothermPlan, IsothermSetting, member_folder
@@ -100,10 +100,7 @@ def run_henry(
 def read_widom_job(directory: Path) -> tuple[WidomSpec, Frame]:
     """Settings and host of a task folder; raises BadInputError where they are not such files."""
     spec = from_fields(read_json(directory / JOB_FILE), WidomSpec, where=str(directory / JOB_FILE))
-    frames = load_frames(directory / START_FILE)
-    if len(frames) != 1:
-        raise BadInputError(str(directory / START_FILE), expected="one frame", found=str(len(frames)))
-    return spec, frames[0]
+    return spec, load_frame(directory / START_FILE)
 
 
 def _prepare(plan: IsothermPlan, setting: IsothermSetting, host: Frame, temperature_k: float, member: int) -> Task:

@@ -10,10 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from alh2.core.atoms import to_atoms
-from alh2.core.errors import Alh2Error
 from alh2.core.files import atomic_write_json
-from alh2.explore.gcmc_job import EXIT_UNTRUSTWORTHY
-from alh2.gcmc import RigidMolecule, UntrustworthyEnergyError, WidomResult, widom
+from alh2.explore.worker_end import run_worker
+from alh2.gcmc import RigidMolecule, WidomResult, widom
 from alh2.gcmc.grid_file import load_grid
 from alh2.production.henry import RESULT_FILE, WidomAnswer, read_widom_job
 
@@ -50,15 +49,5 @@ def _answer(result: WidomResult) -> WidomAnswer:
     )
 
 
-def main() -> int:
-    """Run in the current folder; returns the exit code."""
-    try:
-        run(Path("."))
-    except Alh2Error as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_UNTRUSTWORTHY if isinstance(error, UntrustworthyEnergyError) else error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_worker(run))
