@@ -1,9 +1,9 @@
 """What `alh2 produce md` makes of LAMMPS: ``python tests/benchmarks/md_throughput.py --model M --structure S``
 
 Bare LAMMPS, by hand: the same first segment with every way to use the cores, one run after the other or as many side
-by side as the machine file allows; the best total of steps per second counts. Beside it, in the same rounds, the
-production code: dispatch, trajectory and committee deviation as it does them, with the launch its probe found. Times
-are wall times from start to end; the last line is JSON, `ratio` (median over rounds) production over the best by hand.
+by side as the machine file allows, in the environment of the machine file; the best total of steps per second counts.
+Beside it, in the same rounds, the production code: dispatch, trajectory and committee deviation as it does them, with
+the launch its probe found. Times are wall times from start to end; the last line is JSON, `ratio` (median over rounds) production over the best by hand.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ def prepared(options: argparse.Namespace, folder: Path) -> MdRunsSetting:
     return sound_setting(folder, graphs, start, load_machine(MACHINE))
 
 
-def by_hand(segments: list[Path], launch: Launch, lammps: str, side_by_side: int) -> float:
+def by_hand(segments: list[Path], launch: Launch, lammps: str, side_by_side: int, env: dict[str, str]) -> float:
     """Total steps per second of copies of `segments`, that many at a time."""
     waiting, running, n = list(segments), [], len(segments)
     started = time.perf_counter()
     while waiting or running:
         while waiting and len(running) < side_by_side:
             command = f"{launch.command(lammps)} -i {INPUT_FILE} -log log.bare -screen none"
-            running.append(subprocess.Popen(command, shell=True, cwd=waiting.pop(), stderr=subprocess.DEVNULL))
+            running.append(subprocess.Popen(command, shell=True, cwd=waiting.pop(), stderr=subprocess.DEVNULL, env=env))
         running = [process for process in running if process.poll() is None]
         time.sleep(0.02)
     return n / (time.perf_counter() - started)
@@ -72,7 +72,7 @@ def main() -> None:
     options = parser.parse_args()
     machine = load_machine(MACHINE).model_devi
     plan = MdPlan((77.0,), options.replicas, options.steps, 0, options.steps, 0.0005, 20)
-    cores = len(os.sched_getaffinity(0))
+    cores, env = len(os.sched_getaffinity(0)), {**os.environ, **machine.resources.get("envs", {})}
     ways = [(1, launch) for launch in candidates(cores, mpi=True)]
     ways += [(n, launch) for n in range(2, machine.parallel + 1) for launch in candidates(cores // n, mpi=True)]
     rounds = []
@@ -90,7 +90,7 @@ def main() -> None:
                       for p in sorted(setting.directory.glob("77K.*/seg.000"))]  # fmt: skip
             for graph in setting.directory.glob("graph.*"):
                 link_file(graph.resolve(), copies[0].parent.parent / graph.name)
-            hand = {f"{n} x ({w.ranks} ranks, {w.threads} threads)": by_hand(copies, w, machine.command, n)
+            hand = {f"{n} x ({w.ranks} ranks, {w.threads} threads)": by_hand(copies, w, machine.command, n, env)
                     for n, w in ways}  # fmt: skip
             best = max(hand, key=lambda way: hand[way])
             rounds.append({"ours": options.steps * ours, "best": options.steps * hand[best], "way": best,

@@ -165,10 +165,10 @@ def trained(campaign: Campaign, iteration: int, recipe: Recipe, folder: Path, *,
 
 def step_s(folder: Path) -> float:
     """Seconds of a training step, as DeePMD says."""
-    (log,) = folder.glob("iter.*/00.train/*/task.err")
-    found = re.findall(r"average training time: ([\d.]+) s/batch", log.read_text())
+    logs = sorted(folder.glob("iter.*/00.train/*/task.err"))
+    found = [t for log in logs for t in re.findall(r"average training time: ([\d.]+) s/batch", log.read_text())]
     if not found:
-        raise SystemExit(f"{log}: no word of the training time")
+        raise SystemExit(f"{folder}: no word of the training time")
     return float(found[-1])
 
 
