@@ -3,7 +3,8 @@
 Bare LAMMPS, by hand: the same first segment with every way to use the cores, one run after the other or as many side
 by side as the machine file allows, in the environment of the machine file; the best total of steps per second counts.
 Beside it, in the same rounds, the production code: dispatch, trajectory and committee deviation as it does them, with
-the launch its probe found. Times are wall times from start to end; the last line is JSON, `ratio` (median over rounds) production over the best by hand.
+the launch its probe found. Times are wall times from start to end; the last line is JSON, `ratio` (median over rounds)
+production over the best by hand.
 """
 
 from __future__ import annotations
