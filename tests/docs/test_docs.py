@@ -73,7 +73,7 @@ def test_command_is_one_that_alh2_understands(page, command):
 
 def test_a_wrong_command_would_be_noticed():
     for command in ("alh2 ran a b", "alh2 run a b --workdri x", "alh2 check a", "alh2 structure crystals x"):
-        with pytest.raises((AssertionError, Exception), match="."):
+        with pytest.raises(Exception, match="(?i)no such|missing|no subcommand|unexpected|invalid"):
             parse(command)
 
 
