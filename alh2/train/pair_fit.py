@@ -28,7 +28,7 @@ from alh2.potential.pair_baseline import ORDER, PairBaseline, Spline, Terms, loa
 from alh2.structure.site_kinds import element_of, site_kinds
 from alh2.train.members import Member, reuses
 
-FIRST_ANG, SPACING_ANG = 1.2, 0.3
+FIRST_ANG, SPACING_ANG = 1.2, 0.15
 """First knot and spacing of the pair terms, Å. Contacts below 1.2 Å do not occur in frames that pass selection."""
 BOND_FIRST_ANG, BOND_SPACING_ANG, BOND_KNOTS = 0.55, 0.05, 12
 
@@ -49,17 +49,17 @@ BEFORE, AFTER = Widths(0.02, 0.002, 0.1), Widths(0.01, 0.002, 0.3)
 """Widths of the fit to labels, and of the fit to what the networks leave."""
 RELATIVE = 0.1
 
-SMOOTHNESS, BOND_SMOOTHNESS = 3.0, 5.0
+SMOOTHNESS, BOND_SMOOTHNESS = 1.0, 5.0
 """Weights, in 1/eV, of the penalties on second differences (pairs go on in a straight line) and on third ones (the bond
 goes on in a parabola)."""
-SMALLNESS = 0.3
+SMALLNESS = 0.1
 """Weight, in 1/eV, of the penalty on the coefficients of pair terms: parts that the data do not tell apart share."""
 LEAST_LEFT_EV_ANG, MOST_LEFT = 0.1, 5.0
 """A first frame is learned where all that is left of its forces is below 0.1 eV/Å or 5 times the force that 95 % of all
 components are below, whichever is larger."""
 RARE = 0.02
 """Kinds of host atoms with fewer than 0.02 a frame are no kinds of their own."""
-COMMON, MOST_SCALE = 0.95, 100.0
+COMMON, MOST_SCALE = 0.95, 1000.0
 """Quantile of the forces left that decides their scale, and the largest scale."""
 
 

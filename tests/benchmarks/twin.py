@@ -30,6 +30,7 @@ import numpy as np
 from ase import Atoms
 from twin_case import BOND_ANG, CRYSTAL, MIN_DISTANCE_ANG, PRESSURES_BAR, SMALL, TEMPERATURE_K, Case, write_inputs
 from twin_paper import paper_potential
+from twin_rdf import moved, near_sites, peak_ang, shell_counts
 from twin_truth import exact_potential
 
 from alh2.assess.errors import load_errors
@@ -39,12 +40,14 @@ from alh2.core.statistics import Estimate
 from alh2.core.units import EV_IN_KJ_PER_MOL
 from alh2.gcmc import RigidMolecule, fugacity_bar, host_energy_grid, simulate
 from alh2.gcmc.averages import averages
+from alh2.gcmc.result import GcmcResult
 from alh2.potential.frames_npz import load_frames
 from alh2.potential.load import load_potential
 from alh2.potential.protocol import Potential
 from alh2.production.committee_interval import committee_interval, loading_error, systematic_error_ev
 from alh2.train.members import members
 
+MAX_FRAMES = 400
 WITHIN_RELATIVE, WITHIN_KJ_PER_MOL, WANTED_COVERAGE, WIDEST_RELATIVE = 0.05, 0.3, 0.9, 0.2
 
 
@@ -62,13 +65,18 @@ FULL, SHORT = Size(PRESSURES_BAR, 100_000, 40_000), Size((0.01, 0.1, 0.4), 50_00
 
 @dataclass(frozen=True)
 class Point:
-    """One run: molecules per cell, its variance, and energy per molecule (kJ/mol), with standard errors."""
+    """One run: molecules per cell, its variance, and energy per molecule (kJ/mol), with standard errors.
+
+    shells, near : of H2 around an open Al, see `twin_rdf.shell_counts`
+    """
 
     n: float
     n_error: float
     n_variance: float
     energy_kj_per_mol: float
     energy_error_kj_per_mol: float
+    shells: tuple[float, ...] = ()
+    near: tuple[float, ...] = ()
 
     @property
     def loading(self) -> Estimate:
@@ -98,9 +106,9 @@ def runs(
                 host, molecule, potential, temperature_k=TEMPERATURE_K,
                 fugacity_bar=fugacity_bar(pressure, TEMPERATURE_K), n_moves=moves, n_equilibration=moves // 4,
                 seed=seed + len(done), n_initial=start, energy_grid=grid, min_distance_ang=MIN_DISTANCE_ANG,
-                max_molecules=case.max_loading, max_frames=0, move_weights=(WEIGHTS),
+                max_molecules=case.max_loading, max_frames=MAX_FRAMES, move_weights=(WEIGHTS),
             )  # fmt: skip
-            done[key] = _point(result.n_adsorbed, result.adsorption_energy_ev)
+            done[key] = _point(result)
             atomic_write_json(file, {name: asdict(point) for name, point in done.items()})
             print(f"{file.parent.name}/{file.stem} {key}: {done[key].n:.2f} ± {done[key].n_error:.2f} H2", flush=True)
     return done
@@ -109,15 +117,18 @@ def runs(
 WEIGHTS = {"insertion": 25, "deletion": 25, "translation": 20, "rotation": 20, "reinsertion": 10}
 
 
-def _point(n: np.ndarray, energy_ev: np.ndarray) -> Point:
-    found = averages(n, energy_ev, temperature_k=TEMPERATURE_K)
+def _point(result: GcmcResult) -> Point:
+    n = result.n_adsorbed
+    found = averages(n, result.adsorption_energy_ev, temperature_k=TEMPERATURE_K)
     kept = n[found.n_discarded :]
     mean = found.n_adsorbed.mean
     per = EV_IN_KJ_PER_MOL / mean if mean > 0 else math.nan
     energy = found.adsorption_energy_ev
+    shells, near = shell_counts(result)
     return Point(
-        mean, found.n_adsorbed.standard_error, float(kept.var()), energy.mean * per, energy.standard_error * per
-    )
+        mean, found.n_adsorbed.standard_error, float(kept.var()), energy.mean * per, energy.standard_error * per,
+        tuple(shells), tuple(near),
+    )  # fmt: skip
 
 
 def campaign(folder: Path, param: Path, machine: Path) -> Path:
@@ -190,9 +201,34 @@ def compare(
                 "energy_off_kj_per_mol": energy - float(np.mean([p.energy_kj_per_mol for p in both])),
                 "paper": paper[key].n,
                 "paper_right": abs(paper[key].n - exact.n) <= WITHIN_RELATIVE * exact.n + 1.96 * paper[key].n_error,
+                **around_sites(both, mine, paper[key]),
             }
         )
     return rows
+
+
+def around_sites(exact: list[Point], loop: list[Point], paper: Point) -> dict[str, Any]:
+    """H2 around an open Al: molecules near it, where its density is highest, and how much of it is elsewhere."""
+    if not all(p.shells for p in (*exact, *loop)):
+        return {}
+    true, mine = (np.mean([p.shells for p in points], axis=0).tolist() for points in (exact, loop))
+    near = committee_interval([near_sites(p.near) for p in loop])
+    wanted = [near_sites(p.near) for p in exact]
+    error = math.sqrt(sum(e.standard_error**2 for e in wanted)) / len(wanted)
+    exact_near = float(np.mean([e.mean for e in wanted]))
+    return {
+        "near_al_exact": exact_near,
+        "near_al_exact_error": error,
+        "near_al": near.mean,
+        "near_al_half_width_95": near.half_width_95,
+        "near_al_covered": abs(near.mean - exact_near) <= math.hypot(near.half_width_95, 1.96 * error),
+        "near_al_paper": near_sites(paper.near).mean if paper.near else 0.0,
+        "peak_ang_exact": peak_ang(true),
+        "peak_ang": peak_ang(mine),
+        "elsewhere": moved(mine, true),
+        "elsewhere_exact_runs": moved(exact[0].shells, exact[1].shells),
+        "elsewhere_paper": moved(paper.shells, true) if paper.shells else 1.0,
+    }
 
 
 def one_seed(case: Case, size: Size, seed: int, work: Path) -> list[dict[str, Any]]:
@@ -230,9 +266,23 @@ def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "narrow": narrow,
         "largest_energy_error_kj_per_mol": energy,
         "largest_half_width_relative": max(r["half_width_95"] / max(r["loop"], 1e-9) for r in rows),
+        **_distribution(rows),
         "one_loading_right": sum(r["paper_right"] for r in rows) / len(rows),
         "seeds": len({r["seed"] for r in rows}),
         "points": rows,
+    }
+
+
+def _distribution(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    known = [r for r in rows if "near_al" in r]
+    if not known:
+        return {}
+    return {
+        "near_al_coverage": sum(r["near_al_covered"] for r in known) / len(known),
+        "largest_peak_shift_ang": max(abs(r["peak_ang"] - r["peak_ang_exact"]) for r in known),
+        "largest_share_elsewhere": max(r["elsewhere"] for r in known),
+        "largest_share_elsewhere_exact_runs": max(r["elsewhere_exact_runs"] for r in known),
+        "largest_share_elsewhere_one_loading": max(r["elsewhere_paper"] for r in known),
     }
 
 

@@ -235,8 +235,8 @@ _COMMON: dict[str, Any] = {
         "label": {"timeout_s": 120, "energy_window_ev_per_atom": None},
         "assess": {"per_loading": 10, "temperature_k": 77, "n_moves_between": 500},
         "converge": {
-            "accurate_fraction": None, "force_rmse_ev_ang": None, "insertion_spread_ev": None,
-            "insertion_rmse_ev": 0.01, "insertion_mean_ev": 0.001, "consecutive": 1, "max_iterations": 4,
+            "accurate_fraction": None, "force_rmse_ev_ang": None, "insertion_spread_ev": 0.002,
+            "insertion_rmse_ev": 0.005, "insertion_mean_ev": 0.001, "consecutive": 2, "max_iterations": 5,
         },
     },
 }  # fmt: skip
