@@ -1,7 +1,8 @@
 """Fit of the pair baseline to interaction labels: penalised linear least squares, before and after the networks learn.
 
 P-splines (Eilers and Marx, *Statist. Sci.* 1996, 11, 89): closely spaced knots, and a penalty on second differences of
-neighbouring coefficients that decides where the data say nothing, by going on in a straight line.
+neighbouring coefficients that decides where the data say nothing, by going on in a straight line. How much it weighs
+is found by cross-validation over frames: few frames want smooth terms, many frames tell more.
 
 Networks trained by a noisy gradient leave energies of their own training frames wrong, in part alike in all frames.
 What they leave is fitted by the same terms once more (boosting; Friedman, *Ann. Statist.* 2001, 29, 1189), now with an
@@ -14,6 +15,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,11 +51,14 @@ BEFORE, AFTER = Widths(0.02, 0.002, 0.1), Widths(0.01, 0.002, 0.3)
 """Widths of the fit to labels, and of the fit to what the networks leave."""
 RELATIVE = 0.1
 
-SMOOTHNESS, BOND_SMOOTHNESS = 1.0, 5.0
-"""Weights, in 1/eV, of the penalties on second differences (pairs go on in a straight line) and on third ones (the bond
-goes on in a parabola)."""
+SMOOTHNESS, BOND_SMOOTHNESS = (30.0, 10.0, 3.0, 1.0, 0.3), 5.0
+"""Weights, in 1/eV, of the penalties on second differences (pairs go on in a straight line; the one is taken that
+predicts frames left out best) and on third ones (the bond goes on in a parabola)."""
 SMALLNESS = 0.1
-"""Weight, in 1/eV, of the penalty on the coefficients of pair terms: parts that the data do not tell apart share."""
+"""Weight of the penalty on the coefficients of pair terms, in that on their differences: parts that the data do not
+tell apart share."""
+N_FOLDS, NEIGHBOURS = 5, 4
+"""Of the cross-validation, and how many frames that follow one another are left out together."""
 LEAST_LEFT_EV_ANG, MOST_LEFT = 0.1, 5.0
 """A first frame is learned where all that is left of its forces is below 0.1 eV/Å or 5 times the force that 95 % of all
 components are below, whichever is larger."""
@@ -98,7 +103,7 @@ def drawn_frames(n: int, member: Member, *, iteration: int, root_seed: int) -> n
     """Which of `n` frames the terms of `member` are fitted to, (n,): all for the first, drawn for the others."""
     if member.index == 0 or not n:
         return np.arange(n)
-    return stream(root_seed, "pair-baseline", iteration, member.index).integers(n, size=n)
+    return np.sort(stream(root_seed, "pair-baseline", iteration, member.index).integers(n, size=n))
 
 
 def learnable(baseline: PairBaseline, labelled: LabelledFrame) -> bool:
@@ -175,25 +180,73 @@ def _least_squares(
 def _solution(
     shape: PairBaseline, frames: Sequence[LabelledFrame], wanted: Sequence[Label], widths: Widths
 ) -> np.ndarray:
-    normal = _penalty(shape)
-    right = np.zeros(len(normal))
+    numbers = {digest: k for k, digest in enumerate(dict.fromkeys(f.frame.digest for f in frames))}
+    parts = [Equations.empty(shape) for _ in range(N_FOLDS)]
     gas_ev = _gas_energy_ev(frames)
     for labelled, target in zip(frames, wanted, strict=True):
+        fold = numbers[labelled.frame.digest] // NEIGHBOURS % N_FOLDS
+        parts[fold].add(shape, labelled, target, widths, gas_ev)
+    everything = Equations(*(np.sum(arrays, axis=0) for arrays in zip(*(p.arrays for p in parts), strict=True)))
+    used = [part for part in parts if part.normal.any()]
+    if len(used) < N_FOLDS:
+        return everything.solution(shape, SMOOTHNESS[0])
+    return everything.solution(shape, min(SMOOTHNESS, key=partial(_left_out, shape, used, everything)))
+
+
+def _left_out(shape: PairBaseline, parts: Sequence[Equations], everything: Equations, smoothness: float) -> float:
+    """What the fits to all parts but one leave of that one, summed."""
+    return sum(part.misfit(everything.without(part).solution(shape, smoothness)) for part in parts)
+
+
+@dataclass(eq=False)
+class Equations:
+    """Normal equations of a least-squares fit: normal (n, n), right (n,), and () the sum of squares to be fitted."""
+
+    normal: np.ndarray
+    right: np.ndarray
+    square: np.ndarray
+
+    @classmethod
+    def empty(cls, shape: PairBaseline) -> Equations:
+        """Of no frame."""
+        n = len(shape.coefficients_ev)
+        return cls(np.zeros((n, n)), np.zeros(n), np.zeros(()))
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All three."""
+        return self.normal, self.right, self.square
+
+    def add(self, shape: PairBaseline, labelled: LabelledFrame, target: Label, widths: Widths, gas_ev: float) -> None:
+        """One more frame."""
         terms = Terms.of(labelled.frame, shape)
         energy, n_h2 = labelled.energy_ev("interaction"), labelled.frame.n_h2
         width = (widths.energy_ev if labelled.frame.n_host else widths.gas_ev) * n_h2
         width += RELATIVE * abs(energy - n_h2 * gas_ev)
-        row = terms.energy / width
         lengths = np.repeat(np.linalg.norm(labelled.forces_ev_ang("interaction"), axis=1), 3)
         touched = np.flatnonzero(np.any(terms.forces != 0.0, axis=1))
         weight = 1.0 / (widths.force_ev_ang + RELATIVE * lengths[touched])
-        rows = terms.forces[touched] * weight[:, None]
-        normal += np.outer(row, row) + rows.T @ rows
-        right += row * (target.energy_ev / width) + rows.T @ (target.forces_ev_ang.ravel()[touched] * weight)
-    free = _free(shape)
-    values = np.zeros(len(normal))
-    values[free] = np.linalg.solve(normal[np.ix_(free, free)], right[free])
-    return values
+        rows = np.vstack([terms.energy / width, terms.forces[touched] * weight[:, None]])
+        values = np.concatenate([[target.energy_ev / width], target.forces_ev_ang.ravel()[touched] * weight])
+        self.normal += rows.T @ rows
+        self.right += rows.T @ values
+        self.square += values @ values
+
+    def without(self, part: Equations) -> Equations:
+        """Of the frames that are not in `part`."""
+        return Equations(*(mine - its for mine, its in zip(self.arrays, part.arrays, strict=True)))
+
+    def solution(self, shape: PairBaseline, smoothness: float) -> np.ndarray:
+        """Coefficients that leave least, penalties included."""
+        free = _free(shape)
+        values = np.zeros(len(self.right))
+        matrix = (self.normal + _penalty(shape, smoothness))[np.ix_(free, free)]
+        values[free] = np.linalg.solve(matrix, self.right[free])
+        return values
+
+    def misfit(self, values: np.ndarray) -> float:
+        """Sum of the squares that coefficients `values` leave."""
+        return float(self.square - 2.0 * values @ self.right + values @ self.normal @ values)
 
 
 def _kinds(frames: Sequence[LabelledFrame]) -> list[str]:
@@ -226,8 +279,8 @@ def _free(shape: PairBaseline) -> np.ndarray:
     return np.flatnonzero(np.concatenate([*(pair for _ in shape.pairs), bond]))
 
 
-def _penalty(shape: PairBaseline) -> np.ndarray:
-    blocks = [(len(s.coefficients_ev), SMOOTHNESS, 2, SMALLNESS) for s in shape.pairs]
+def _penalty(shape: PairBaseline, smoothness: float) -> np.ndarray:
+    blocks = [(len(s.coefficients_ev), smoothness, 2, SMALLNESS * smoothness) for s in shape.pairs]
     blocks.append((len(shape.bond.coefficients_ev), BOND_SMOOTHNESS, 3, 0.0))
     size = sum(block[0] for block in blocks)
     matrix, first = np.zeros((size, size)), 0
