@@ -144,7 +144,7 @@ def fit_pair_baseline(
         )
     shape = empty_baseline(_kinds(usable), cutoff_ang)
     labels = [Label(f.energy_ev("interaction"), f.forces_ev_ang("interaction"), f.label.labeler) for f in usable]
-    fitted = _filled(shape, _least_squares(shape, usable, labels, BEFORE))
+    fitted = _filled(shape, least_squares(shape, usable, labels, BEFORE, gas_ev=_gas_energy_ev(usable)))
     return replace(fitted, scale=_scale(fitted, usable) if scale is None else scale)
 
 
@@ -161,36 +161,31 @@ def corrected_baseline(
         )
         for f, p in zip(frames, predicted, strict=True)
     ]
-    more = _least_squares(baseline, frames, left, AFTER)
+    more = least_squares(baseline, frames, left, AFTER, gas_ev=_gas_energy_ev(frames))
     return _filled(baseline, baseline.coefficients_ev + more)
 
 
-def _least_squares(
-    shape: PairBaseline, frames: Sequence[LabelledFrame], wanted: Sequence[Label], widths: Widths
+def least_squares(
+    shape: PairBaseline, frames: Sequence[LabelledFrame], wanted: Sequence[Label], widths: Widths, *, gas_ev: float
 ) -> np.ndarray:
-    """Coefficients of the terms of `shape` nearest to the energies and forces `wanted` of the frames.
+    """Coefficients (n,), eV, of the terms of `shape` nearest to the energies and forces `wanted` of the frames.
+
+    gas_ev : energy of one molecule far from everything
 
     On one thread: the equations are badly conditioned, and a last digit that depends on how many processors a driver
     finds would make it train again, when it is resumed, what is trained already.
     """
-    with threadpool_limits(limits=1, user_api="blas"):
-        return _solution(shape, frames, wanted, widths)
-
-
-def _solution(
-    shape: PairBaseline, frames: Sequence[LabelledFrame], wanted: Sequence[Label], widths: Widths
-) -> np.ndarray:
     numbers = {digest: k for k, digest in enumerate(dict.fromkeys(f.frame.digest for f in frames))}
     parts = [Equations.empty(shape) for _ in range(N_FOLDS)]
-    gas_ev = _gas_energy_ev(frames)
-    for labelled, target in zip(frames, wanted, strict=True):
-        fold = numbers[labelled.frame.digest] // NEIGHBOURS % N_FOLDS
-        parts[fold].add(shape, labelled, target, widths, gas_ev)
-    everything = Equations(*(np.sum(arrays, axis=0) for arrays in zip(*(p.arrays for p in parts), strict=True)))
-    used = [part for part in parts if part.normal.any()]
-    if len(used) < N_FOLDS:
-        return everything.solution(shape, SMOOTHNESS[0])
-    return everything.solution(shape, min(SMOOTHNESS, key=partial(_left_out, shape, used, everything)))
+    with threadpool_limits(limits=1, user_api="blas"):
+        for labelled, target in zip(frames, wanted, strict=True):
+            fold = numbers[labelled.frame.digest] // NEIGHBOURS % N_FOLDS
+            parts[fold].add(shape, labelled, target, widths, gas_ev)
+        everything = Equations(*(np.sum(arrays, axis=0) for arrays in zip(*(p.arrays for p in parts), strict=True)))
+        if not all(part.normal.any() for part in parts):
+            return everything.solution(shape, SMOOTHNESS[0])
+        smoothness = min(SMOOTHNESS, key=partial(_left_out, shape, parts, everything))
+        return everything.solution(shape, smoothness)
 
 
 def _left_out(shape: PairBaseline, parts: Sequence[Equations], everything: Equations, smoothness: float) -> float:

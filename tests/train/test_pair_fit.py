@@ -15,7 +15,20 @@ from alh2.core.frames import Frame, Label, LabelledFrame, Provenance
 from alh2.label import xtb
 from alh2.potential.pair_baseline import PairBaseline, Spline
 from alh2.train.members import Member
-from alh2.train.pair_fit import corrected_baseline, empty_baseline, fit_pair_baseline, learnable, member_baseline
+from alh2.train.pair_fit import (
+    BEFORE,
+    N_FOLDS,
+    NEIGHBOURS,
+    RELATIVE,
+    SMOOTHNESS,
+    Equations,
+    corrected_baseline,
+    empty_baseline,
+    fit_pair_baseline,
+    learnable,
+    least_squares,
+    member_baseline,
+)
 
 HOST = ("Al", "O", "O")
 KINDS = ("Al(O2)", "O(Al)")
@@ -79,6 +92,71 @@ def test_pair_terms_that_are_there_are_found() -> None:
     assert np.sqrt(np.mean(errors[reached] ** 2)) < 0.003
     force = [np.abs(fitted.label(f.frame).forces_ev_ang - f.forces_ev_ang("interaction")).max() for f in fresh]
     assert np.median(force) < 0.02
+
+
+def test_smoothness_is_what_predicts_frames_left_out() -> None:
+    """Against fits to four fifths of the frames, made and judged one by one; a frame drawn twice is left out whole."""
+    rng = np.random.default_rng(4)
+    known = frames(rng, 40, known=truth())
+    known = [*known, *known[:7]]
+    shape = empty_baseline(KINDS, RCUT)
+    labels = [Label(f.energy_ev("interaction"), f.forces_ev_ang("interaction"), "x") for f in known]
+    order = {f.frame.digest: k for k, f in enumerate(known[:40])}
+    fold = np.array([order[f.frame.digest] // NEIGHBOURS % N_FOLDS for f in known])
+    errors = []
+    for smoothness in SMOOTHNESS:
+        left = 0.0
+        for k in range(N_FOLDS):
+            kept = Equations.empty(shape)
+            for i in np.flatnonzero(fold != k):
+                kept.add(shape, known[i], labels[i], BEFORE, -28.2)
+            values = kept.solution(shape, smoothness)
+            for i in np.flatnonzero(fold == k):
+                single = Equations.empty(shape)
+                single.add(shape, known[i], labels[i], BEFORE, -28.2)
+                left += single.misfit(values)
+        errors.append(left)
+    wanted = _fitted_with(shape, known, labels, SMOOTHNESS[int(np.argmin(errors))])
+    assert wanted == pytest.approx(least_squares(shape, known, labels, BEFORE, gas_ev=-28.2), abs=1e-6)
+    assert SMOOTHNESS.index(SMOOTHNESS[int(np.argmin(errors))]) > 0  # 40 exact frames tell more than a straight line
+
+
+def _fitted_with(shape: PairBaseline, known: list[LabelledFrame], labels: list[Label], smoothness: float) -> np.ndarray:
+    whole = Equations.empty(shape)
+    for labelled, label in zip(known, labels, strict=True):
+        whole.add(shape, labelled, label, BEFORE, -28.2)
+    return whole.solution(shape, smoothness)
+
+
+def test_misfit_is_the_weighted_sum_of_squares() -> None:
+    (known,) = frames(np.random.default_rng(5), 1, known=truth())
+    label = Label(known.energy_ev("interaction"), known.forces_ev_ang("interaction"), "x")
+    equations = Equations.empty(empty_baseline(KINDS, RCUT))
+    equations.add(empty_baseline(KINDS, RCUT), known, label, BEFORE, -28.2)
+    other = replace(truth(), bond=replace(truth().bond, coefficients_ev=(-28.0,) * len(truth().bond.coefficients_ev)))
+    n = known.frame.n_h2
+    width = BEFORE.energy_ev * n + RELATIVE * abs(label.energy_ev + 28.2 * n)
+    got = other.label(known.frame)
+    lengths = np.linalg.norm(label.forces_ev_ang, axis=1)[:, None]
+    wanted = ((got.energy_ev - label.energy_ev) / width) ** 2
+    touched = np.any(np.abs(truth().label(known.frame).forces_ev_ang) > 0, axis=1)
+    off = (got.forces_ev_ang - label.forces_ev_ang) / (BEFORE.force_ev_ang + RELATIVE * lengths)
+    wanted += float((off[touched] ** 2).sum())
+    assert equations.misfit(other.coefficients_ev) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_a_few_noisy_frames_get_smoother_terms_than_many_exact_ones() -> None:
+    rng = np.random.default_rng(6)
+    many, few = frames(rng, 120, known=truth()), []
+    for f in frames(rng, 24, known=truth()):
+        noisy = f.label.forces_ev_ang + 0.3 * rng.normal(size=f.label.forces_ev_ang.shape)
+        few.append(replace(f, label=replace(f.label, forces_ev_ang=noisy)))
+
+    def bends(fitted: PairBaseline) -> float:
+        return float(np.mean([np.abs(np.diff(s.coefficients_ev, 2)).mean() for s in fitted.pairs]))
+
+    exact = bends(fit_pair_baseline(many, cutoff_ang=RCUT))
+    assert bends(fit_pair_baseline(few, cutoff_ang=RCUT)) < exact
 
 
 def test_it_repels_where_the_data_end() -> None:
