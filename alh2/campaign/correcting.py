@@ -16,9 +16,16 @@ from alh2.train.pair_fit import corrected_baseline, drawn_frames, fitted_frames
 
 def correct_baselines(campaign: Campaign, iteration: int, usable: list[LabelledFrame]) -> None:
     """Evaluate the committees that have baselines on the frames they were trained on, and write the baselines of their
-    models; repeatable. Raises NeedsPersonError where the evaluation fails.
+    models; repeatable. Those under total energies stay as they are: one for all members, between atoms only.
+
+    Raises NeedsPersonError where the evaluation fails.
     """
     committees = [c for c in campaign.param.committees if c.pair_baseline]
+    for committee in committees:
+        for member in campaign.members(committee, iteration):
+            if committee.target == "total" and member.pair_start.exists():
+                load_pair_baseline(member.pair_start).save(member.pair_baseline)
+    committees = [c for c in committees if c.target == "interaction"]
     committees = [c for c in committees if all(m.pair_start.exists() for m in campaign.members(c, iteration))]
     if not committees:
         return

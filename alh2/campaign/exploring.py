@@ -35,10 +35,12 @@ from alh2.explore.gcmc import (
 )
 from alh2.explore.gcmc_job import GcmcSpec
 from alh2.explore.md import MdSetting, MdTask, collect_md, prepare_md
+from alh2.potential.lammps_forces import LammpsForces, forces_of
 from alh2.structure.loading import load_h2
 
 MAX_GCMC_SAMPLES = 200
 MIN_GAS_LABELS = 6
+FORCE_PAIRS_FILE = "pair_terms.json"
 
 
 def explore(campaign: Campaign, iteration: int) -> None:
@@ -70,6 +72,10 @@ def link_models(campaign: Campaign, iteration: int, directory: Path) -> GcmcMode
         if m.pair_baseline.exists()
     }
     graphs.update(under)
+    terms = campaign.members(force, iteration)[0].pair_baseline
+    on_pairs = force.target == "total" and terms.exists()
+    if on_pairs:
+        graphs[FORCE_PAIRS_FILE] = terms
     for name, target in graphs.items():
         link_file(target, directory / name)
     interaction = campaign.param.committee("interaction")
@@ -78,6 +84,7 @@ def link_models(campaign: Campaign, iteration: int, directory: Path) -> GcmcMode
         force=tuple(directory / m.graph.name for m in campaign.members(force, iteration)),
         insertion=tuple(directory / m.graph.name for m in campaign.members(interaction or force, iteration)),
         pair_baselines=tuple(directory / name for name in under),
+        force_pairs=directory / FORCE_PAIRS_FILE if on_pairs else None,
     )
 
 
@@ -117,19 +124,23 @@ def loaded_host(campaign: Campaign, n_h2: int, path: Sequence[str | int], *, pre
     return from_atoms(atoms, n_host=host.n_host, host_id=host.host_id, provenance=Provenance("bootstrap"))
 
 
-def md_setting(
-    campaign: Campaign, iteration: int, directory: Path, *, graphs: tuple[Path, ...], root_seed: int
-) -> MdSetting:
-    """What MD runs of this campaign share, below `directory` with the models `graphs`."""
+def md_setting(campaign: Campaign, iteration: int, directory: Path, *, models: GcmcModels, root_seed: int) -> MdSetting:
+    """What MD runs of this campaign share, below `directory` with the force committee of `models`."""
     return MdSetting(
         directory=directory,
         iteration=iteration,
-        graphs=graphs,
-        type_map=campaign.param.type_map,
+        graphs=models.force,
+        forces=campaign_forces(campaign, models),
         masses_amu=campaign.param.explore.mass_amu,
         root_seed=root_seed,
         command=campaign.machine.model_devi.command,
     )
+
+
+def campaign_forces(campaign: Campaign, models: GcmcModels) -> LammpsForces:
+    """Atom types and pair terms of LAMMPS runs with the force committee of `models`."""
+    under = [] if models.force_pairs is None else [models.force_pairs]
+    return forces_of(campaign.param.type_map, under)
 
 
 def _explore_md(campaign: Campaign, iteration: int, directory: Path, models: GcmcModels) -> list[ExploredFrame]:
@@ -137,7 +148,7 @@ def _explore_md(campaign: Campaign, iteration: int, directory: Path, models: Gcm
     if not jobs:
         return []
     job = jobs[min(iteration, len(jobs) - 1)]
-    setting = md_setting(campaign, iteration, directory, graphs=models.force, root_seed=campaign.param.seed)
+    setting = md_setting(campaign, iteration, directory, models=models, root_seed=campaign.param.seed)
     runs: list[MdTask] = []
     for system in job.sys_idx:
         for index, temperature_k in enumerate(job.temperatures_k):

@@ -36,7 +36,7 @@ def produce(campaign: Campaign, iteration: int) -> None:
     md_dir.mkdir(parents=True, exist_ok=True)
     models = link_models(campaign, iteration, md_dir)
     seed = seed_for(campaign.param.seed, "production")
-    setting = md_setting(campaign, iteration, md_dir, graphs=models.force, root_seed=seed)
+    setting = md_setting(campaign, iteration, md_dir, models=models, root_seed=seed)
     md = run_md(
         config,
         setting,

@@ -63,18 +63,23 @@ def _member_data(
     campaign: Campaign, committee: CommitteeConfig, usable: list[LabelledFrame], *, iteration: int,
     previous: Path | None,
 ) -> tuple[MemberData, ...]:  # fmt: skip
-    """Exported systems of each member: the same for all, or one folder each where members have their own baselines."""
+    """Exported systems of each member: the same for all on total energies; the others have baselines of their own."""
     train_dir, type_map = campaign.paths.train(iteration), campaign.param.type_map
     relevant = usable if committee.target == "total" else _with_guests(usable)
-    data = []
+    data: list[MemberData] = []
     for member in campaign.members(committee, iteration):
+        if data and committee.target == "total":
+            data.append(data[0])
+            continue
         baseline = member_baseline(
             committee, relevant, member, iteration=iteration, previous_train_dir=previous,
             root_seed=campaign.param.seed,
         )  # fmt: skip
-        name = f"data.{committee.target}" + ("" if baseline is None else f".{member.index:03d}")
-        learned = relevant
-        if baseline is not None:
+        name, learned = f"data.{committee.target}", relevant
+        if baseline is not None and committee.target == "total":
+            learned = [baseline.total_rest(f) for f in relevant if learnable(baseline, f)]
+        elif baseline is not None:
+            name += f".{member.index:03d}"
             kept = [f for f in relevant if f.has_target(committee.target) and learnable(baseline, f)]
             learned = [baseline.rest(f) for f in kept]
         systems = export_systems(

@@ -236,20 +236,22 @@ def _own_settings(
 
 def _dynamics(moves: Moves, model: Path, baseline: Path | None) -> FlexibleSettings | None:
     from alh2.gcmc import FlexibleSettings
+    from alh2.potential.lammps_forces import acts_on_atoms
+    from alh2.potential.pair_baseline import load_pair_baseline
 
     flexible = moves.flexible
     if flexible is None:
         return None
     if moves.quantum != "classical":
         raise BadInputError("--quantum", expected="classical with --flexible", found=moves.quantum)
-    if baseline is not None:
+    if baseline is not None and not acts_on_atoms(load_pair_baseline(baseline)):
         raise BadInputError(
             "--flexible",
-            expected="a model of the total energy, which LAMMPS can run alone",
-            found=f"one trained on top of {baseline}",
+            expected="a model of the total energy, which LAMMPS can run",
+            found=f"one trained on top of {baseline}, with terms at the centres of molecules",
             action="use a total model, or leave the framework rigid",
         )
-    return FlexibleSettings(model, flexible.moves_per_block, flexible.steps, flexible.dt_fs)
+    return FlexibleSettings(model, baseline, flexible.moves_per_block, flexible.steps, flexible.dt_fs)
 
 
 def _check_output(outputs: OutputOptions) -> None:

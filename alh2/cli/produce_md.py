@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from alh2.config.model import MachineConfig, SelectConfig, StageMachine
     from alh2.core.frames import Frame
     from alh2.core.statistics import Estimate
+    from alh2.potential.lammps_forces import LammpsForces
     from alh2.production.md_analysis import MdAnalysis, QuantumResult
     from alh2.production.md_plan import MdPlan, MdRunsSetting
     from alh2.select.sanity import HostBonds
@@ -71,7 +72,7 @@ def run_command(source: MdSource, plan: MdPlan, drawn: Drawn) -> None:
 def _of_campaign(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
     from dataclasses import replace
 
-    from alh2.campaign.exploring import link_models
+    from alh2.campaign.exploring import campaign_forces, link_models
     from alh2.campaign.open import reopen_campaign
     from alh2.campaign.producing import last_trained, on_last_host
     from alh2.campaign.state import load_state
@@ -101,10 +102,10 @@ def _of_campaign(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
             select = campaign.param.select
             if plan.trusted_ev_ang is None:
                 plan = replace(plan, trusted_ev_ang=select.f_trust_hi_ev_ang)
-            setting = _setting(directory, models.force, start, campaign.param.seed, select)
+            forces = campaign_forces(campaign, models)
+            setting = _setting(directory, models.force, forces, start, campaign.param.seed, select)
             setting = replace(
                 setting,
-                type_map=campaign.param.type_map,
                 masses_amu=campaign.param.explore.mass_amu,
                 command=campaign.machine.model_devi.command,
                 python=campaign.machine.gcmc.command,
@@ -160,10 +161,19 @@ def _of_files(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
 def sound_setting(
     directory: Path, graphs: tuple[Path, ...], start: Frame, machines: MachineConfig, *, seed: int = 1
 ) -> MdRunsSetting:
-    """Setting of runs without a campaign."""
+    """Setting of runs without a campaign; the pair terms of a model are read where they lie beside it."""
     from dataclasses import replace
 
-    made = _setting(directory, graphs, start, seed, _sound())
+    from alh2.potential.lammps_forces import forces_of
+    from alh2.potential.pair_baseline import baseline_beside
+
+    under = [found for found in map(baseline_beside, graphs) if found is not None]
+    if under and len(under) < len(graphs):
+        raise BadInputError(
+            str(under[0]), expected="pair terms beside every model or none", found=f"{len(under)} of {len(graphs)}"
+        )
+    forces = forces_of(tuple(dict.fromkeys(start.symbols)), under)
+    made = _setting(directory, graphs, forces, start, seed, _sound())
     return replace(made, command=machines.model_devi.command, python=machines.gcmc.command)
 
 
@@ -182,14 +192,16 @@ def _sound() -> SelectConfig:
     )
 
 
-def _setting(directory: Path, graphs: tuple[Path, ...], start: Frame, seed: int, select: SelectConfig) -> MdRunsSetting:
+def _setting(
+    directory: Path, graphs: tuple[Path, ...], forces: LammpsForces, start: Frame, seed: int, select: SelectConfig
+) -> MdRunsSetting:
     from alh2.core.atoms import to_atoms
     from alh2.production.md_plan import MdRunsSetting
 
     return MdRunsSetting(
         directory=directory,
         graphs=graphs,
-        type_map=tuple(dict.fromkeys(start.symbols)),
+        forces=forces,
         masses_amu=(),
         start=start,
         root_seed=seed,

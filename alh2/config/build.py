@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +96,10 @@ def bootstrap(tree: Tree | None, *, interaction: bool) -> model.BootstrapConfig:
 def committees(root: Tree, type_map: tuple[str, ...], where: Where) -> tuple[model.CommitteeConfig, ...]:
     """The total committee and, where asked for, the interaction committee."""
     training = checked_training_param(root["default_training_param"], type_map, where / "default_training_param")
-    found = [_committee("total", root, training, root)]
     own = root["alh2"].get("interaction")
+    found = [_committee("total", root, training, root)]
     if own is not None:
+        found = [replace(found[0], pair_baseline=bool(own["total_pair_baseline"]))]
         place = where / "alh2" / "interaction" / "training_param"
         override = checked_training_param(merged(training, with_step_name(own["training_param"])), type_map, place)
         found.append(_committee("interaction", own, override, root))
@@ -124,7 +126,7 @@ def _committee(target: Target, tree: Tree, training: model.DeepmdInput, root: Tr
         reuse_start_pref_f=float(reuse("start_pref_f", loss.get("start_pref_f", 1000.0))),
         reuse_n_steps=reuse("numb_steps", settings.get("numb_steps")),
         compress=root["dp_compress"] if compress is None else compress,
-        pair_baseline=bool(tree.get("pair_baseline", False)) and target == "interaction",
+        pair_baseline=target == "interaction" and bool(tree["pair_baseline"]),
     )
 
 

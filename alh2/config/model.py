@@ -103,7 +103,8 @@ class CommitteeConfig:
     From the DP-GEN keys ``numb_models``, ``default_training_param``, ``training_reuse_*`` for "total" and from
     ``alh2.interaction`` (same keys, `training_param` deep-merged over the default) for "interaction".
     reuse_* apply from iteration `reuse_iter` on (None: always from scratch).
-    pair_baseline : fit a pair potential first and train on what it leaves (interaction committee only)
+    pair_baseline : fit a pair potential first and train on what it leaves; between atoms only, and the same for all
+        models, on total energies
     """
 
     target: Target

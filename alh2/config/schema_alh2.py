@@ -257,6 +257,13 @@ def _interaction() -> Argument:
                 default=True,
             ),
             field(
+                "total_pair_baseline",
+                bool,
+                "Put such pair terms, between atoms only, under the models on total energies too: LAMMPS adds them "
+                "from a table (`hybrid/overlay`).",
+                default=True,
+            ),
+            field(
                 "dp_compress",
                 [bool, None],
                 "Compress its models, which only evaluate sampled frames: worth it for hundreds of atoms; null: as "

@@ -50,12 +50,14 @@ class GcmcModels:
     """Models of an iteration: the one the engine runs with, and the committees asked about the samples.
 
     pair_baselines : the pair potentials under the insertion committee, whose first model is the engine's; () for none
+    force_pairs : the pair terms under all models of the force committee; None for none
     """
 
     engine: Path
     force: tuple[Path, ...]
     insertion: tuple[Path, ...]
     pair_baselines: tuple[Path, ...] = ()
+    force_pairs: Path | None = None
 
 
 def prepare_gcmc(

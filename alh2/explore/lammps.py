@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from ase.data import atomic_masses, atomic_numbers
+from ase import Atoms
 
+from alh2.core.atoms import to_atoms
 from alh2.core.columns import read_columns
 from alh2.core.errors import BadInputError
 from alh2.core.files import atomic_write_text
 from alh2.core.frames import Frame
 from alh2.core.lammps_cell import lammps_cell
+from alh2.potential.lammps_forces import TABLE_FILE, LammpsForces
 
 INPUT_FILE = "input.lammps"
 CONF_FILE = "conf.lmp"
@@ -28,12 +30,12 @@ _HEAD_LINES = 9
 class NvtRun:
     """One NVT run.
 
-    models : model files as seen from the task folder; type_map : their element order
+    models : model files as seen from the task folder; table : pair terms as seen from there
     every : steps between stored frames and between committee deviations
     """
 
     models: tuple[str, ...]
-    type_map: tuple[str, ...]
+    forces: LammpsForces
     temperature_k: float
     n_steps: int
     dt_ps: float
@@ -41,30 +43,34 @@ class NvtRun:
     every: int
     seed: int
     masses_amu: tuple[float, ...] = ()
+    table: str = TABLE_FILE
 
 
-def write_conf(frame: Frame, path: Path, *, type_map: Sequence[str]) -> None:
-    """LAMMPS data file of `frame`, atoms in frame order (ids 1 … n), types in `type_map` order.
+def write_conf(frame: Frame, path: Path, *, forces: LammpsForces) -> None:
+    """LAMMPS data file of `frame`, atoms in frame order (ids 1 … n), types as `forces` numbers them.
 
     Any cell: it is turned to LAMMPS's form by :func:`lammps_cell`, `read_trajectory` turns back. Raises BadInputError
-    for a cell without volume and an element that is not in `type_map`.
+    for a cell without volume and an element that has no type.
     """
     box, turn = lammps_cell(frame.cell_ang)
-    types = {symbol: k + 1 for k, symbol in enumerate(type_map)}
-    unknown = sorted(set(frame.symbols) - set(types))
-    if unknown:
-        raise BadInputError(str(path), expected=f"elements of type_map ({', '.join(type_map)})", found=unknown[0])
-    lines = [f"# {frame.host_id} with {frame.n_h2} H2", "", f"{frame.n_atoms} atoms", f"{len(type_map)} atom types", ""]
+    bare = to_atoms(frame.bare_host()) if frame.n_host else Atoms()
+    types = forces.types(frame.symbols, bare, str(path))
+    lines = [
+        f"# {frame.host_id} with {frame.n_h2} H2",
+        "",
+        f"{frame.n_atoms} atoms",
+        f"{len(forces.elements)} atom types",
+        "",
+    ]
     lines += [f"0.0 {box[i, i]:.16g} {axis}lo {axis}hi" for i, axis in enumerate("xyz")]
     lines += [f"{box[1, 0]:.16g} {box[2, 0]:.16g} {box[2, 1]:.16g} xy xz yz", "", "Atoms # atomic", ""]
-    for i, (symbol, position) in enumerate(zip(frame.symbols, frame.positions_ang @ turn, strict=True)):
-        lines.append(f"{i + 1} {types[symbol]} {position[0]:.16g} {position[1]:.16g} {position[2]:.16g}")
+    for i, (number, position) in enumerate(zip(types, frame.positions_ang @ turn, strict=True)):
+        lines.append(f"{i + 1} {number} {position[0]:.16g} {position[1]:.16g} {position[2]:.16g}")
     atomic_write_text(path, "\n".join(lines) + "\n")
 
 
 def nvt_input(run: NvtRun) -> str:
     """LAMMPS input of an NVT run with committee deviation on the fly (``metal`` units: ps, Å, eV, K)."""
-    masses = run.masses_amu or tuple(float(atomic_masses[atomic_numbers[symbol]]) for symbol in run.type_map)
     many = len(run.models) > 1
     deviation = f" out_freq {run.every} out_file {DEVIATION_FILE}" if many else ""
     lines = [
@@ -75,9 +81,8 @@ def nvt_input(run: NvtRun) -> str:
         "neighbor 1.0 bin",
         "neigh_modify delay 0 every 5 check yes",
         f"read_data {CONF_FILE}",
-        *(f"mass {k + 1} {mass:.6f}" for k, mass in enumerate(masses)),
-        f"pair_style deepmd {' '.join(run.models)}{deviation}",
-        f"pair_coeff * * {' '.join(run.type_map)}",
+        *(f"mass {k + 1} {mass:.6f}" for k, mass in enumerate(run.forces.masses_amu(run.masses_amu))),
+        *run.forces.lines(run.models, table=run.table, deviation=deviation),
         f"velocity all create {run.temperature_k} {run.seed} mom yes rot yes dist gaussian",
         f"timestep {run.dt_ps}",
         f"fix nvt all nvt temp {run.temperature_k} {run.temperature_k} {run.thermostat_ps}",

@@ -28,6 +28,7 @@ from alh2.explore.lammps import (
     read_trajectory,
     write_conf,
 )
+from alh2.potential.lammps_forces import TABLE_FILE, LammpsForces
 
 MD_TIMEOUT_S = 3 * 24 * 3600.0
 
@@ -51,7 +52,7 @@ class MdSetting:
     directory: Path
     iteration: int
     graphs: tuple[Path, ...]
-    type_map: tuple[str, ...]
+    forces: LammpsForces
     masses_amu: tuple[float, ...]
     root_seed: int
     command: str
@@ -65,7 +66,7 @@ def prepare_md(
     work_dir.mkdir(parents=True, exist_ok=True)
     run = NvtRun(
         models=tuple(os.path.relpath(graph, work_dir) for graph in setting.graphs),
-        type_map=setting.type_map,
+        forces=setting.forces,
         temperature_k=temperature_k,
         n_steps=job.n_steps,
         dt_ps=job.dt_ps,
@@ -73,8 +74,10 @@ def prepare_md(
         every=job.trj_freq,
         seed=seed_for(setting.root_seed, "md", setting.iteration, system, index),
         masses_amu=setting.masses_amu,
+        table=os.path.relpath(setting.directory / TABLE_FILE, work_dir),
     )
-    write_conf(start, work_dir / CONF_FILE, type_map=setting.type_map)
+    table = setting.forces.write_table(setting.directory)
+    write_conf(start, work_dir / CONF_FILE, forces=setting.forces)
     atomic_write_text(work_dir / INPUT_FILE, nvt_input(run))
     atomic_write_json(
         work_dir / "job.json",
@@ -84,7 +87,7 @@ def prepare_md(
     task = Task(
         work_dir=work_dir,
         command=f"{setting.command} -i {INPUT_FILE} -log {LOG_FILE} -screen none",
-        inputs=(INPUT_FILE, CONF_FILE, *graphs),
+        inputs=(INPUT_FILE, CONF_FILE, *graphs, *([] if table is None else [table.name])),
         outputs=(TRAJECTORY_FILE, DEVIATION_FILE) if len(setting.graphs) > 1 else (TRAJECTORY_FILE,),
         timeout_s=MD_TIMEOUT_S,
         label=f"MD {start.n_h2} H2 {temperature_k:g} K",

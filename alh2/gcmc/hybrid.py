@@ -24,6 +24,7 @@ from alh2.core.units import AMU_ANG2_PER_PS2_IN_EV, KB_EV_PER_K
 from alh2.gcmc.geometry import PeriodicCell
 from alh2.gcmc.lammps_md import LammpsMd, MdConditions, MdSystem
 from alh2.gcmc.molecule import RigidMolecule
+from alh2.potential.lammps_forces import forces_of
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class FlexibleSettings:
     """The molecular dynamics of a hybrid run.
 
     model_file : DeePMD model for LAMMPS; the same energies as the potential of the moves, which is checked
+    pair_baseline : the pair terms under it, between atoms; None for none
     moves_per_block : moves between segments; steps : of one segment
     dt_fs, thermostat_ps : time step, and relaxation time of the Langevin thermostat
     frozen_host : the framework stands still and only the molecules move (a rigid framework, for comparison)
@@ -38,6 +40,7 @@ class FlexibleSettings:
     """
 
     model_file: Path
+    pair_baseline: Path | None = None
     moves_per_block: int = 1000
     steps: int = 200
     dt_fs: float = 0.5
@@ -83,7 +86,7 @@ class HybridRecord:
     def summary(self) -> dict[str, Any]:
         """JSON-able record."""
         kinetic = {"host": self.host_temperature_k, "guest": self.guest_temperature_k}
-        record = {k: v for k, v in asdict(self.settings).items() if k != "model_file"}
+        record = {k: v for k, v in asdict(self.settings).items() if k not in ("model_file", "pair_baseline")}
         for name, estimate in kinetic.items():
             record[f"{name}_temperature_k"] = None if estimate is None else estimate.mean
             known = estimate is not None and math.isfinite(estimate.standard_error)
@@ -104,7 +107,8 @@ class Hybrid:
         conditions = MdConditions(
             temperature_k, 1e-3 * settings.dt_fs, settings.thermostat_ps, frozen_host=settings.frozen_host
         )
-        self._md = LammpsMd(settings.model_file, self._cell.matrix_ang, elements, conditions)
+        forces = forces_of(elements, [] if settings.pair_baseline is None else [settings.pair_baseline])
+        self._md = LammpsMd(settings.model_file, self._cell.matrix_ang, forces, conditions)
         self._host_masses, self._guest_masses = _masses(self._host_symbols), _masses(molecule.symbols)
         self._host_velocities = self._drawn(stream(seed, "velocities", "host"), self._host_masses)
         self._known: list[tuple[np.ndarray, np.ndarray]] = []

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
-from ase.data import atomic_masses, atomic_numbers
+from ase import Atoms
 
 from alh2.core.errors import Alh2Error, BadInputError
 from alh2.core.lammps_cell import lammps_cell
 from alh2.potential.deeppot import check_model_file
+from alh2.potential.lammps_forces import LammpsForces
 from alh2.potential.lammps_library import open_lammps
 from alh2.potential.libraries import silenced
 
@@ -70,15 +72,17 @@ class MdConditions:
 class LammpsMd:
     """One LAMMPS instance for all segments of a run in a constant cell."""
 
-    def __init__(self, model_file: Path, cell_ang: np.ndarray, elements: tuple[str, ...], conditions: MdConditions):
-        """elements : all that may occur. Raises BadInputError where LAMMPS does not take the model."""
+    def __init__(self, model_file: Path, cell_ang: np.ndarray, forces: LammpsForces, conditions: MdConditions):
+        """forces : with types for all that may occur. Raises BadInputError where LAMMPS does not take the model."""
         check_model_file(Path(model_file))
         self._conditions = conditions
         self._box, self._turn = lammps_cell(cell_ang)
-        self._types = {symbol: number + 1 for number, symbol in enumerate(elements)}
+        self._cell, self._forces = np.asarray(cell_ang, dtype=np.float64), forces
         self._lammps = open_lammps()
         try:
-            self._commands(*self._setup(Path(model_file), elements))
+            with TemporaryDirectory() as folder:
+                table = forces.write_table(Path(folder))
+                self._commands(*self._setup(Path(model_file), table))
         except MolecularDynamicsError as error:
             raise BadInputError(
                 str(model_file), expected="a model that LAMMPS takes (pair_style deepmd)", found=str(error)
@@ -103,7 +107,7 @@ class LammpsMd:
         with silenced():
             self._lammps.close()
 
-    def _setup(self, model_file: Path, elements: tuple[str, ...]) -> list[str]:
+    def _setup(self, model_file: Path, table: Path | None) -> list[str]:
         box = self._box
         numbers = " ".join(f"0 {box[i, i]:.16g}" for i in range(3))
         tilt = f"{box[1, 0]:.16g} {box[2, 0]:.16g} {box[2, 1]:.16g}"
@@ -114,10 +118,9 @@ class LammpsMd:
             "boundary p p p",
             "box tilt large",
             f"region cell prism {numbers} {tilt} units box",
-            f"create_box {len(elements)} cell",
-            *(f"mass {k + 1} {atomic_masses[atomic_numbers[symbol]]:.6f}" for k, symbol in enumerate(elements)),
-            f'pair_style deepmd "{model_file.resolve()}"',
-            f"pair_coeff * * {' '.join(elements)}",
+            f"create_box {len(self._forces.elements)} cell",
+            *(f"mass {k + 1} {mass:.6f}" for k, mass in enumerate(self._forces.masses_amu())),
+            *self._forces.lines([f'"{model_file.resolve()}"'], table=f'"{table}"'),
             "neighbor 1.0 bin",
             "neigh_modify delay 0 every 1 check yes",
             f"timestep {self._conditions.dt_ps:.16g}",
@@ -127,7 +130,9 @@ class LammpsMd:
     def _create(self, system: MdSystem) -> None:
         n = len(system.symbols)
         self._commands("delete_atoms group all", "reset_timestep 0")
-        types = [self._types[symbol] for symbol in system.symbols]
+        k = system.n_host
+        host = Atoms(system.symbols[:k], system.positions_ang[:k], cell=self._cell, pbc=True)
+        types = self._forces.types(system.symbols, host, "molecular dynamics").tolist()
         positions = system.positions_ang @ self._turn
         cells = np.floor(positions @ np.linalg.inv(self._box)).astype(int)
         images = [self._lammps.encode_image_flags(*(int(k) for k in row)) for row in cells]

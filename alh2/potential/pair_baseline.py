@@ -62,6 +62,14 @@ def basis(
     return start, weights, slopes / spacing_ang
 
 
+def spline_values(spline: Spline, r_ang: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Energy (n,) eV and its slope (n,) eV/Å of one term at distances (n,) Å."""
+    coefficients = np.array(spline.coefficients_ev)
+    start, weights, slopes = basis(r_ang, spline.first_ang, spline.spacing_ang, len(coefficients))
+    used = coefficients[start[:, None] + np.arange(ORDER)]
+    return np.sum(weights * used, axis=1), np.sum(slopes * used, axis=1)
+
+
 @dataclass(frozen=True)
 class PairBaseline:
     """The fitted terms.
@@ -88,6 +96,18 @@ class PairBaseline:
         """(n_coefficients,) of all terms, pairs in order, then the bond."""
         return np.concatenate([s.coefficients_ev for s in (*self.pairs, self.bond)])
 
+    def total_rest(self, labelled: LabelledFrame) -> LabelledFrame:
+        """What these terms leave of the label of `labelled`; ValueError for a scale, which LAMMPS does not undo."""
+        if self.scale != 1.0:
+            raise ValueError(f"pair terms of scale {self.scale} under a model of total energies")
+        own = self.label(labelled.frame)
+        left = replace(
+            labelled.label,
+            energy_ev=labelled.label.energy_ev - own.energy_ev,
+            forces_ev_ang=labelled.label.forces_ev_ang - own.forces_ev_ang,
+        )
+        return replace(labelled, label=left)
+
     def rest(self, labelled: LabelledFrame) -> LabelledFrame:
         """`scale` times what these terms leave of the interaction label of `labelled`, with a host label of zero."""
         own = self.label(labelled.frame)
@@ -109,6 +129,11 @@ class PairBaseline:
                     action="use a model trained with it",
                 )
         return np.array([index.get(k, first.get(element_of(k), 0)) for k in host_kinds], dtype=np.int64)
+
+    def centre_terms(self) -> tuple[int, ...]:
+        """Numbers of the pair terms that act on the centres of molecules."""
+        n = len(self.kinds)
+        return (*range(n + 1, 2 * n + 1), 2 * n + 1, 2 * n + 2)
 
     def table(self) -> np.ndarray:
         """(2, n_kinds + 2): number of the pair term of (H or centre, host kind or H or centre)."""

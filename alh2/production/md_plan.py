@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-
-from ase.data import atomic_masses, atomic_numbers
 
 from alh2.config.model import SelectConfig
 from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame
 from alh2.core.nuclei import CLASSICAL_WORDS
 from alh2.explore.lammps import CONF_FILE, DEVIATION_FILE, TRAJECTORY_FILE
+from alh2.potential.lammps_forces import TABLE_FILE, LammpsForces
 from alh2.select.sanity import HostBonds
 
 END_FILE = "end.restart"
@@ -103,14 +103,14 @@ class MdPlan:
 class MdRunsSetting:
     """Where and with what the runs are done.
 
-    graphs : committee as LAMMPS reads it; start : frame all replicas begin with; their velocities differ
+    graphs : committee as LAMMPS reads it, with `forces`; start : frame all replicas begin with; their velocities differ
     command, python : LAMMPS, and the interpreter of alh2 on the machine that runs it
     sanity, bonds : what a sound geometry is (`alh2.select.sanity`)
     """
 
     directory: Path
     graphs: tuple[Path, ...]
-    type_map: tuple[str, ...]
+    forces: LammpsForces
     masses_amu: tuple[float, ...]
     start: Frame
     root_seed: int
@@ -118,6 +118,12 @@ class MdRunsSetting:
     python: str
     sanity: SelectConfig
     bonds: HostBonds
+
+    @property
+    def shared_files(self) -> list[str]:
+        """What every run reads, as seen from `directory`."""
+        tables = [] if self.forces.baseline is None else [TABLE_FILE]
+        return [os.path.relpath(graph, self.directory) for graph in self.graphs] + tables
 
 
 def segment_input(
@@ -148,18 +154,21 @@ def segment_input(
     return "\n".join(lines) + "\n"
 
 
-def force_lines(setting: MdRunsSetting, read: str, models: tuple[str, ...], deviation: str = "") -> list[str]:
-    """LAMMPS lines up to the forces: units, atoms by the line `read`, masses, neighbours, models."""
-    masses = setting.masses_amu or tuple(float(atomic_masses[atomic_numbers[s]]) for s in setting.type_map)
+def force_lines(
+    setting: MdRunsSetting, read: str, models: tuple[str, ...], deviation: str = "", *, above: str = "../../"
+) -> list[str]:
+    """LAMMPS lines up to the forces: units, atoms by the line `read`, masses, neighbours, models.
+
+    above : the way from the folder of the input to that of the setting
+    """
     return [
         "units metal",
         "boundary p p p",
         "atom_style atomic",
         "atom_modify map yes",
         read,
-        *(f"mass {k + 1} {mass:.6f}" for k, mass in enumerate(masses)),
+        *(f"mass {k + 1} {mass:.6f}" for k, mass in enumerate(setting.forces.masses_amu(setting.masses_amu))),
         "neighbor 1.0 bin",
         "neigh_modify delay 0 every 5 check yes",
-        f"pair_style deepmd {' '.join(models)}{deviation}",
-        f"pair_coeff * * {' '.join(setting.type_map)}",
+        *setting.forces.lines(models, table=above + TABLE_FILE, deviation=deviation),
     ]

@@ -76,12 +76,12 @@ def probed_command(
     folder = setting.directory / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write_text(folder / INPUT_FILE, probe_input(plan, setting, os.path.relpath(setting.graphs[0], folder)))
-    write_conf(setting.start, folder / CONF_FILE, type_map=setting.type_map)
+    write_conf(setting.start, folder / CONF_FILE, forces=setting.forces)
     side_by_side = max(1, min(machine.parallel, n_runs))
     task = Task(
         work_dir=folder,
         command=f"{setting.python} -m {WORKER_MODULE} --lammps {setting.command} --side-by-side {side_by_side}",
-        inputs=(INPUT_FILE, CONF_FILE, os.path.relpath(setting.graphs[0], setting.directory)),
+        inputs=(INPUT_FILE, CONF_FILE, *setting.shared_files),
         outputs=(RESULT_FILE,),
         timeout_s=PROBE_TIMEOUT_S,
         label="probe of MPI ranks and threads",
@@ -104,7 +104,7 @@ def probed_command(
 def probe_input(plan: MdPlan, setting: MdRunsSetting, model: str) -> str:
     """LAMMPS input of a few steps with `model` at the first temperature."""
     temperature_k = plan.temperatures_k[0]
-    lines = force_lines(setting, f"read_data {CONF_FILE}", (model,))
+    lines = force_lines(setting, f"read_data {CONF_FILE}", (model,), above="../")
     lines += [
         f"velocity all create {temperature_k} 1 mom yes rot yes dist gaussian",
         f"timestep {plan.dt_ps}",

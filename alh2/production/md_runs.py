@@ -96,6 +96,7 @@ def run_md_plan(
     runs = [
         MdTrajectory(t, r, member=plan.member(r, n_models)) for t in plan.temperatures_k for r in range(plan.n_replicas)
     ]
+    setting.forces.write_table(setting.directory)
     if plan.n_beads == 1:
         command = probed_command(
             plan, setting, machine=machine, n_runs=len(runs), on_progress=on_progress, on_message=on_message
@@ -135,14 +136,14 @@ def _prepare(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, number: in
     make, quantum = (pimd_input, True) if plan.n_beads > 1 else (segment_input, False)
     text = make(plan, setting, temperature_k=run.temperature_k, number=number, seed=seed, models=models)
     atomic_write_text(folder / INPUT_FILE, text)
-    files = [os.path.relpath(graph, setting.directory) for graph in setting.graphs]
+    files = setting.shared_files
     beads = beads_of(plan.n_beads) if quantum else ()
     ends = [bead.end for bead in beads] or [END_FILE]
     if number:
         before = folder.parent / f"seg.{number - 1:03d}"
         files += [os.path.relpath(before / end, setting.directory) for end in ends]
     else:
-        write_conf(setting.start, folder / CONF_FILE, type_map=setting.type_map)
+        write_conf(setting.start, folder / CONF_FILE, forces=setting.forces)
         files.append(CONF_FILE)
     written = [name for bead in beads for name in (bead.trajectory, bead.energies)] or [TRAJECTORY_FILE]
     if len(setting.graphs) > 1:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import alh2
-from alh2.publish.checks import ASE_FILE, INTERACTION_FILE, LAMMPS_FILE
+from alh2.explore.lammps import CONF_FILE
+from alh2.publish.checks import ASE_FILE, LAMMPS_FILE, PAIRS_FILE
 from alh2.publish.citations import Work
 from alh2.publish.parts import ENGINE, DatasetCounts, PublishedModel
 from alh2.publish.sums import SUMS_FILE
@@ -82,11 +83,12 @@ Both compute `structure.extxyz` and compare with the numbers that the models gav
 """
     with_baseline = [m for m in of.models if m.pair_baseline]
     if with_baseline:
-        folder = with_baseline[0].graph.rsplit("/", 1)[0]
+        folder = next((m for m in with_baseline if m.target == "interaction"), with_baseline[0]).graph.rsplit("/", 1)[0]
         text += f"""
-Networks that lie on a pair baseline know only what it leaves: E = E_network / scale + pair terms. Some of these act on
-the centres of molecules, which no pair style of LAMMPS does. `python {INTERACTION_FILE}` adds them up with NumPy; alh2
-reads both by itself:
+Networks that lie on a pair baseline know only what it leaves: E = E_network / scale + pair terms. Under models on
+total energies the terms act on atoms, and LAMMPS adds them from a table (`pair_style hybrid/overlay`; atoms have types
+by their kind, see `{LAMMPS_FILE}` and `{CONF_FILE}`). Under models on interaction energies some act on the centres of
+molecules, which no pair style of LAMMPS does. `python {PAIRS_FILE}` adds them up with NumPy; alh2 reads both by itself:
 
 ```
 alh2 gcmc --model {folder}/{ENGINE} --structure inputs/hosts.extxyz --temperature 77 --pressure 0.1 --moves 100000

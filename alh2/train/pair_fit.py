@@ -77,11 +77,12 @@ def member_baseline(
     Fitted anew in every iteration: to all `frames` under the first member, which runs the Monte Carlo, and to as many
     frames drawn with replacement under the others (bagging; Breiman, *Mach. Learn.* 1996, 24, 123), so that the spread
     of a committee covers what the data leave open in the fit. Networks that start from older weights keep the older
-    scale, and none where the older ones had none.
+    scale, and none where the older ones had none. Models on total energies have the same terms, between atoms only, on
+    the scale of energies, as LAMMPS adds them up; none where no frame has the label of its bare host.
     """
     if not committee.pair_baseline:
         return None
-    scale = None
+    scale = 1.0 if committee.target == "total" else None
     if reuses(committee, iteration, previous_train_dir):
         assert previous_train_dir is not None
         older = Member(previous_train_dir, committee.target, member.index).pair_baseline
@@ -89,8 +90,10 @@ def member_baseline(
             return None
         scale = load_pair_baseline(older).scale
     usable = fitted_frames(frames)
-    drawn = [usable[k] for k in drawn_frames(len(usable), member, iteration=iteration, root_seed=root_seed)]
     cutoff = float(committee.training_param["model"]["descriptor"]["rcut"])
+    if committee.target == "total":
+        return fit_pair_baseline(usable, cutoff_ang=cutoff, scale=scale, centres=False) if usable else None
+    drawn = [usable[k] for k in drawn_frames(len(usable), member, iteration=iteration, root_seed=root_seed)]
     return fit_pair_baseline(drawn, cutoff_ang=cutoff, scale=scale)
 
 
@@ -113,7 +116,8 @@ def learnable(baseline: PairBaseline, labelled: LabelledFrame) -> bool:
     Networks that have to learn those few at all cost are wrong everywhere else, and the terms repel there in any case.
     Frames that exploration found are always learned, whatever is left.
     """
-    if labelled.frame.provenance.iteration >= 0 or not labelled.frame.n_h2:
+    judged = labelled.frame.n_h2 and labelled.has_target("interaction")
+    if labelled.frame.provenance.iteration >= 0 or not judged:
         return True
     left = np.abs(baseline.rest(labelled).forces_ev_ang("interaction")).max() / baseline.scale
     return bool(left <= max(LEAST_LEFT_EV_ANG, MOST_LEFT / baseline.scale))
@@ -128,12 +132,13 @@ def empty_baseline(kinds: Sequence[str], cutoff_ang: float) -> PairBaseline:
 
 
 def fit_pair_baseline(
-    frames: Sequence[LabelledFrame], *, cutoff_ang: float, scale: float | None = None
+    frames: Sequence[LabelledFrame], *, cutoff_ang: float, scale: float | None = None, centres: bool = True
 ) -> PairBaseline:
     """The baseline nearest to the interaction energies and forces of `frames` (those that have them).
 
     scale : of what is left; None: such that 95 % of its force components are below 1 eV/Å, the size of the output of
         networks that have not learned yet, which would take long to learn that it is small
+    centres : with terms at the centres of molecules; False: between atoms only
 
     Raises BadInputError where no frame with guests has an interaction label.
     """
@@ -144,7 +149,9 @@ def fit_pair_baseline(
         )
     shape = empty_baseline(_kinds(usable), cutoff_ang)
     labels = [Label(f.energy_ev("interaction"), f.forces_ev_ang("interaction"), f.label.labeler) for f in usable]
-    fitted = _filled(shape, least_squares(shape, usable, labels, BEFORE, gas_ev=_gas_energy_ev(usable)))
+    fitted = _filled(
+        shape, least_squares(shape, usable, labels, BEFORE, gas_ev=_gas_energy_ev(usable), centres=centres)
+    )
     return replace(fitted, scale=_scale(fitted, usable) if scale is None else scale)
 
 
@@ -166,16 +173,18 @@ def corrected_baseline(
 
 
 def least_squares(
-    shape: PairBaseline, frames: Sequence[LabelledFrame], wanted: Sequence[Label], widths: Widths, *, gas_ev: float
-) -> np.ndarray:
+    shape: PairBaseline, frames: Sequence[LabelledFrame], wanted: Sequence[Label], widths: Widths, *, gas_ev: float,
+    centres: bool = True,
+) -> np.ndarray:  # fmt: skip
     """Coefficients (n,), eV, of the terms of `shape` nearest to the energies and forces `wanted` of the frames.
 
-    gas_ev : energy of one molecule far from everything
+    gas_ev : energy of one molecule far from everything; centres : False: terms at the centres of molecules stay zero
 
     On one thread: the equations are badly conditioned, and a last digit that depends on how many processors a driver
     finds would make it train again, when it is resumed, what is trained already.
     """
     numbers = {digest: k for k, digest in enumerate(dict.fromkeys(f.frame.digest for f in frames))}
+    free = _free(shape, centres=centres)
     parts = [Equations.empty(shape) for _ in range(N_FOLDS)]
     with threadpool_limits(limits=1, user_api="blas"):
         for labelled, target in zip(frames, wanted, strict=True):
@@ -183,14 +192,16 @@ def least_squares(
             parts[fold].add(shape, labelled, target, widths, gas_ev)
         everything = Equations(*(np.sum(arrays, axis=0) for arrays in zip(*(p.arrays for p in parts), strict=True)))
         if not all(part.normal.any() for part in parts):
-            return everything.solution(shape, SMOOTHNESS[0])
-        smoothness = min(SMOOTHNESS, key=partial(_left_out, shape, parts, everything))
-        return everything.solution(shape, smoothness)
+            return everything.solution(shape, free, SMOOTHNESS[0])
+        smoothness = min(SMOOTHNESS, key=partial(_left_out, shape, free, parts, everything))
+        return everything.solution(shape, free, smoothness)
 
 
-def _left_out(shape: PairBaseline, parts: Sequence[Equations], everything: Equations, smoothness: float) -> float:
+def _left_out(
+    shape: PairBaseline, free: np.ndarray, parts: Sequence[Equations], everything: Equations, smoothness: float
+) -> float:
     """What the fits to all parts but one leave of that one, summed."""
-    return sum(part.misfit(everything.without(part).solution(shape, smoothness)) for part in parts)
+    return sum(part.misfit(everything.without(part).solution(shape, free, smoothness)) for part in parts)
 
 
 @dataclass(eq=False)
@@ -231,9 +242,8 @@ class Equations:
         """Of the frames that are not in `part`."""
         return Equations(*(mine - its for mine, its in zip(self.arrays, part.arrays, strict=True)))
 
-    def solution(self, shape: PairBaseline, smoothness: float) -> np.ndarray:
-        """Coefficients that leave least, penalties included."""
-        free = _free(shape)
+    def solution(self, shape: PairBaseline, free: np.ndarray, smoothness: float) -> np.ndarray:
+        """Coefficients that leave least, penalties included; those not in `free` (n_free,) are zero."""
         values = np.zeros(len(self.right))
         matrix = (self.normal + _penalty(shape, smoothness))[np.ix_(free, free)]
         values[free] = np.linalg.solve(matrix, self.right[free])
@@ -267,11 +277,13 @@ def _gas_energy_ev(frames: Sequence[LabelledFrame]) -> float:
     return min(gas) if gas else float(np.median([f.energy_ev("interaction") / f.frame.n_h2 for f in frames]))
 
 
-def _free(shape: PairBaseline) -> np.ndarray:
-    """Coefficients that are not held at zero (the last three of every pair term)."""
+def _free(shape: PairBaseline, *, centres: bool) -> np.ndarray:
+    """Coefficients that are not held at zero (the last three of every pair term, and all those of some terms)."""
     n = len(shape.pairs[0].coefficients_ev)
-    pair, bond = np.arange(n) < n - ORDER + 1, np.ones(len(shape.bond.coefficients_ev), bool)
-    return np.flatnonzero(np.concatenate([*(pair for _ in shape.pairs), bond]))
+    inside = np.arange(n) < n - ORDER + 1
+    held = () if centres else shape.centre_terms()
+    pairs = [inside & (k not in held) for k in range(len(shape.pairs))]
+    return np.flatnonzero(np.concatenate([*pairs, np.ones(len(shape.bond.coefficients_ev), bool)]))
 
 
 def _penalty(shape: PairBaseline, smoothness: float) -> np.ndarray:

@@ -107,7 +107,7 @@ def test_models_load_in_ase_and_lammps_without_alh2_and_agree(moved: Path) -> No
     done = elsewhere([*python, "load_ase.py"], moved / "examples")
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     assert done.stdout.count("models/") == 4 and "the models load and agree" in done.stdout
-    done = elsewhere([*python, "interaction_energy.py"], moved / "examples")
+    done = elsewhere([*python, "pair_terms.py"], moved / "examples")
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     assert done.stdout.count("models/interaction/") == 2
     lmp = str(Path(sys.executable).parent / "lmp")

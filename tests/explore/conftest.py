@@ -14,6 +14,7 @@ from alh2.core.frames import Frame
 from alh2.dispatch.run import run_tasks
 from alh2.dispatch.tasks import TaskOutcome
 from alh2.explore.md import MdSetting, MdTask, prepare_md
+from alh2.potential.lammps_forces import LammpsForces
 
 N_MD_STEPS = 100
 EVERY = 20
@@ -52,7 +53,7 @@ def md_runs(tmp_path_factory: pytest.TempPathFactory, trained_committee, node_st
     directory = tmp_path_factory.mktemp("md") / "iter.000002" / "01.model_devi"
     directory.mkdir(parents=True)
     plan = trained_committee.plan
-    setting = MdSetting(directory, 2, trained_committee.graphs, plan.type_map, (), 7, "lmp")
+    setting = MdSetting(directory, 2, trained_committee.graphs, LammpsForces(plan.type_map), (), 7, "lmp")
     job = MdJob((0,), (77.0,), N_MD_STEPS, 0.0005, EVERY, 0.1)
     wild = replace(job, dt_ps=0.05, n_steps=20 * N_MD_STEPS)
     runs = (

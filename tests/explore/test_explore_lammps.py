@@ -22,6 +22,7 @@ from alh2.explore.lammps import (
     read_trajectory,
     write_conf,
 )
+from alh2.potential.lammps_forces import LammpsForces
 
 CUBIC = Frame(("O", "H", "H"), np.array([[0.5, 1, 2], [3, 4, 5.25], [3.1, 4, 5.95]]), 9.0 * np.eye(3), 1, "toy")
 
@@ -67,7 +68,7 @@ def test_cell_in_lammps_form_is_written_as_it_is(tmp_path: Path) -> None:
     box, turn = lammps_cell(cell)
     assert np.array_equal(box, cell) and np.array_equal(turn, np.eye(3))
     frame = replace(CUBIC, cell_ang=cell)
-    write_conf(frame, tmp_path / "conf", type_map=("H", "O"))
+    write_conf(frame, tmp_path / "conf", forces=LammpsForces(("H", "O")))
     written_box, positions, types = read_conf(tmp_path / "conf")
     assert np.array_equal(written_box, cell) and types == [2, 1, 1]
     assert np.array_equal(positions, frame.positions_ang)
@@ -79,7 +80,7 @@ def test_turned_and_skewed_cells_keep_all_distances(tmp_path: Path) -> None:
         rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
         cell = (np.array([[1, 0, 0], [1, 1, 0], [0, -1, 1]]) @ CUBIC.cell_ang) @ rotation
         frame = replace(CUBIC, positions_ang=CUBIC.positions_ang @ rotation, cell_ang=cell)
-        write_conf(frame, tmp_path / "conf", type_map=("H", "O"))
+        write_conf(frame, tmp_path / "conf", forces=LammpsForces(("H", "O")))
         box, positions, _ = read_conf(tmp_path / "conf")
         near = distances(CUBIC.positions_ang, CUBIC.cell_ang)
         assert np.allclose(distances(positions, box)[:60], near[:60], atol=1e-9)
@@ -89,14 +90,14 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     flat = replace(CUBIC, cell_ang=np.diag([9.0, 9.0, 0.0]))
     for cell in (flat.cell_ang, np.full((3, 3), np.nan)):
         with pytest.raises(BadInputError, match="span a volume"):
-            write_conf(replace(CUBIC, cell_ang=cell), tmp_path / "conf", type_map=("H", "O"))
+            write_conf(replace(CUBIC, cell_ang=cell), tmp_path / "conf", forces=LammpsForces(("H", "O")))
     with pytest.raises(BadInputError, match=r"type_map \(H, C\), found O"):
-        write_conf(CUBIC, tmp_path / "conf", type_map=("H", "C"))
+        write_conf(CUBIC, tmp_path / "conf", forces=LammpsForces(("H", "C")))
     assert not (tmp_path / "conf").exists()
 
 
 def test_input_has_the_units_and_settings_asked_for() -> None:
-    run = NvtRun(("a.pb", "b.pb"), ("H", "O"), 77.0, 100, 0.0005, 0.1, 20, 42)
+    run = NvtRun(("a.pb", "b.pb"), LammpsForces(("H", "O")), 77.0, 100, 0.0005, 0.1, 20, 42)
     text = nvt_input(run)
     for line in (
         "units metal",

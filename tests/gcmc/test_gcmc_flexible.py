@@ -199,7 +199,9 @@ def test_nothing_of_the_libraries_reaches_the_screen(model):
     code = (
         "import numpy as np\nfrom pathlib import Path\n"
         "from alh2.gcmc.lammps_md import LammpsMd, MdConditions, MdSystem\n"
-        f"md = LammpsMd(Path({str(model)!r}), 12 * np.eye(3), ('O', 'H'), MdConditions(300.0, 5e-4, 0.1, False))\n"
+        "from alh2.potential.lammps_forces import LammpsForces\n"
+        "forces, how = LammpsForces(('O', 'H')), MdConditions(300.0, 5e-4, 0.1, False)\n"
+        f"md = LammpsMd(Path({str(model)!r}), 12 * np.eye(3), forces, how)\n"
         "x = np.array([[1.0, 1, 1], [6, 6, 6], [6, 6, 6.74]])\n"
         "md.run(MdSystem(('O', 'H', 'H'), 1, 2, x, np.zeros((3, 3))), 5, 1)\nmd.close()\nprint('done')\n"
     )

@@ -12,6 +12,7 @@ import pytest
 from alh2.config.model import ProductionConfig, SelectConfig
 from alh2.core.atoms import to_atoms
 from alh2.core.frames import Frame
+from alh2.potential.lammps_forces import LammpsForces
 from alh2.production.md_plan import MdRunsSetting
 from alh2.select.sanity import HostBonds
 from alh2.structure.topology import bonded_pairs
@@ -45,8 +46,7 @@ def setting_in() -> Callable[..., MdRunsSetting]:
         host = to_atoms(start.bare_host())
         pairs = bonded_pairs(host)
         bonds = HostBonds(pairs, np.array([host.get_distance(int(i), int(j), mic=True) for i, j in pairs]))
-        return MdRunsSetting(
-            folder, committee.graphs, committee.plan.type_map, (), start, 7, "lmp", sys.executable, ANYTHING, bonds
-        )
+        forces = LammpsForces(committee.plan.type_map)
+        return MdRunsSetting(folder, committee.graphs, forces, (), start, 7, "lmp", sys.executable, ANYTHING, bonds)
 
     return make

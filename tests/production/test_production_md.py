@@ -13,6 +13,7 @@ from alh2.core.atoms import to_atoms
 from alh2.core.errors import BadInputError, NeedsPersonError
 from alh2.explore.lammps import DEVIATION_FILE, TRAJECTORY_FILE, read_deviation, read_trajectory
 from alh2.explore.md import MdSetting
+from alh2.potential.lammps_forces import LammpsForces
 from alh2.production.md import MdResult, read_md, run_md
 from alh2.structure.sites import al_open_indices
 
@@ -22,7 +23,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory, trained_committee) -> MdSe
     directory = tmp_path_factory.mktemp("production") / "md"
     directory.mkdir()
     plan = trained_committee.plan
-    return MdSetting(directory, 0, trained_committee.graphs, plan.type_map, (), 7, "lmp")
+    return MdSetting(directory, 0, trained_committee.graphs, LammpsForces(plan.type_map), (), 7, "lmp")
 
 
 @pytest.fixture(scope="session")

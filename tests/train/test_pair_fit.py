@@ -14,6 +14,7 @@ from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame, Label, LabelledFrame, Provenance
 from alh2.label import xtb
 from alh2.potential.pair_baseline import PairBaseline, Spline
+from alh2.train import pair_fit
 from alh2.train.members import Member
 from alh2.train.pair_fit import (
     BEFORE,
@@ -110,7 +111,7 @@ def test_smoothness_is_what_predicts_frames_left_out() -> None:
             kept = Equations.empty(shape)
             for i in np.flatnonzero(fold != k):
                 kept.add(shape, known[i], labels[i], BEFORE, -28.2)
-            values = kept.solution(shape, smoothness)
+            values = kept.solution(shape, pair_fit._free(shape, centres=True), smoothness)
             for i in np.flatnonzero(fold == k):
                 single = Equations.empty(shape)
                 single.add(shape, known[i], labels[i], BEFORE, -28.2)
@@ -125,7 +126,7 @@ def _fitted_with(shape: PairBaseline, known: list[LabelledFrame], labels: list[L
     whole = Equations.empty(shape)
     for labelled, label in zip(known, labels, strict=True):
         whole.add(shape, labelled, label, BEFORE, -28.2)
-    return whole.solution(shape, smoothness)
+    return whole.solution(shape, pair_fit._free(shape, centres=True), smoothness)
 
 
 def test_misfit_is_the_weighted_sum_of_squares() -> None:

@@ -1,9 +1,9 @@
-"""Interaction energy E(host + H2) - E(host) by an interaction model: its network and its pair baseline together.
+"""Energies by models that lie on pair terms, network and terms together: python pair_terms.py
 
     E = E_network / scale + pair terms of the H atoms and of the centres of the molecules
 
-LAMMPS has no pair style for terms at the centre of a molecule, so these models are for ``alh2 gcmc`` and for scripts
-like this one: python interaction_energy.py
+E is the total energy, or E(host + H2) - E(host) by models on interaction energies. LAMMPS has no pair style for terms
+at the centre of a molecule, which those have: they are for ``alh2 gcmc`` and for scripts like this one.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ def pair_energy_ev(atoms: Atoms, baseline: dict[str, Any]) -> float:
 
 
 def main() -> int:
-    """Print the interaction energy of ``structure.extxyz`` by every model; exit code 1 where one differs."""
+    """Print the energy of ``structure.extxyz`` by every model on pair terms; exit code 1 where one differs."""
     expected = json.loads((HERE / "expected.json").read_text())
     agree = True
-    for entry in expected["interaction"]:
+    for entry in expected["on_pairs"]:
         baseline = json.loads((HERE.parent / entry["pair_baseline"]).read_text())
         atoms = read(HERE / "structure.extxyz", index=0)
         assert isinstance(atoms, Atoms)
