@@ -60,7 +60,7 @@ class Size:
     model_moves: int
 
 
-FULL, SHORT = Size(PRESSURES_BAR, 100_000, 40_000), Size((0.01, 0.1, 0.4), 50_000, 25_000)
+FULL, SHORT = Size(PRESSURES_BAR, 300_000, 40_000), Size((0.01, 0.1, 0.4), 150_000, 25_000)
 
 
 @dataclass(frozen=True)
