@@ -53,7 +53,7 @@ def write_checks(campaign: Campaign, models: Sequence[PublishedModel], bundle: P
     atomic_write_json(folder / "expected.json", content)
     energy_ev = answers[force[0].graph].energy_ev
     if baselines:
-        energy_ev = on_pairs_ev(load_pair_baseline(baselines[0]), frame, answers[force[0].graph])
+        energy_ev = on_pairs(load_pair_baseline(baselines[0]), frame, answers[force[0].graph]).energy_ev
     text = lammps_input([m.graph for m in force], forces, campaign.param.explore.mass_amu, energy_ev)
     atomic_write_text(folder / LAMMPS_FILE, text)
     for name in (ASE_FILE, *([PAIRS_FILE] if content["on_pairs"] else [])):
@@ -98,17 +98,18 @@ def _network(graph: str, answer: Label) -> dict[str, Any]:
     return {"model": graph, "energy_ev": round(answer.energy_ev, DIGITS), "forces_ev_ang": forces}
 
 
-def on_pairs_ev(baseline: PairBaseline, frame: Frame, network: Label) -> float:
-    """Energy (eV) of a network and the pair terms under it."""
-    return network.energy_ev / baseline.scale + baseline.label(frame).energy_ev
+def on_pairs(baseline: PairBaseline, frame: Frame, network: Label) -> Label:
+    """Energy and forces of a network and the pair terms under it, together."""
+    under = baseline.label(frame)
+    forces = network.forces_ev_ang / baseline.scale + under.forces_ev_ang
+    return Label(network.energy_ev / baseline.scale + under.energy_ev, forces, network.labeler)
 
 
 def _on_pairs(bundle: Path, model: PublishedModel, labelled: LabelledFrame, network: Label) -> dict[str, Any]:
-    energy = on_pairs_ev(load_pair_baseline(bundle / model.pair_baseline), labelled.frame, network)
+    answer = on_pairs(load_pair_baseline(bundle / model.pair_baseline), labelled.frame, network)
     known = labelled.has_target(model.target)
     return {
-        "model": model.graph,
+        **_network(model.graph, answer),
         "pair_baseline": model.pair_baseline,
-        "energy_ev": round(energy, DIGITS),
         "label_ev": round(labelled.energy_ev(model.target), DIGITS) if known else None,
     }

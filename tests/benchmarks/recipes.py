@@ -7,7 +7,8 @@ one model for each seed, in the way `alh2 run` trains. Judged are the insertions
 by Monte Carlo at the loadings it explored; the labels are those found before. Networks that take longer for a step get
 fewer steps, as measured by a short training. Everything is kept in FOLDER (recipes): repeating goes on.
 
-Prints a table, RMSE and mean error in meV with standard errors over seeds, and a JSON line last.
+Prints a table, RMSE and mean error of insertion energies in meV and the RMSE of forces on H2, with standard errors over
+seeds, and a JSON line last.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ RECIPES: dict[str, Recipe] = {
     "default": Recipe("interaction energies on a pair baseline, energy-heavy loss"),
     "no-baseline": Recipe("interaction energies, no pair baseline", baseline=False),
     "total": Recipe("total energies, same loss", target="total", baseline=False),
+    "total-on-pairs": Recipe("total energies on pair terms between atoms, same loss", target="total"),
     "forces": Recipe(
         "loss heavy on forces", _loss(start_pref_e=0.1, limit_pref_e=5, start_pref_f=1000, limit_pref_f=5)
     ),
@@ -172,16 +174,28 @@ def step_s(folder: Path) -> float:
     return float(found[-1])
 
 
-def judge(campaign: Campaign, own: Campaign, iteration: int) -> tuple[float, float, int]:
-    """RMSE and mean error (meV) of the held-out insertions, and their number."""
+def judge(campaign: Campaign, own: Campaign, iteration: int) -> dict[str, float]:
+    """RMSE and mean error (meV) of the held-out insertions, their number, and the RMSE of forces on H2 (eV/Å) in the
+    frames on a host that nobody trains on."""
     insertions = load_heldout(campaign.paths.explore(iteration))
     frames = [*campaign.store.load("valid"), *campaign.store.load("train")]
     labels = {f.frame.digest: f.label for f in frames}
     (member,) = own.members(own.param.committees[0], iteration)
     pairs = [member.pair_baseline] if member.pair_baseline.exists() else []
-    answer = evaluate_committee([member.graph], frames_of(insertions), pair_baselines=pairs)
-    found = insertion_energies(insertions, labels, answer, target=own.param.committees[0].target)
-    return 1e3 * found.rmse_ev, 1e3 * found.mean_ev, len(found.label_ev)
+    valid = [f for f in campaign.store.load("valid") if f.frame.n_host and f.frame.n_h2]
+    asked = frames_of(insertions)
+    answer = evaluate_committee([member.graph], [*asked, *(f.frame for f in valid)], pair_baselines=pairs)
+    found = insertion_energies(insertions, labels, answer.part(0, len(asked)), target=own.param.committees[0].target)
+    off = [
+        (answer.frame_forces_ev_ang(len(asked) + k)[0] - f.label.forces_ev_ang)[f.frame.n_host :].ravel()
+        for k, f in enumerate(valid)
+    ]
+    return {
+        "rmse_mev": 1e3 * found.rmse_ev,
+        "mean_mev": 1e3 * found.mean_ev,
+        "n_insertions": len(found.label_ev),
+        "h2_force_rmse_ev_ang": float(np.sqrt(np.mean(np.concatenate(off) ** 2))) if off else float("nan"),
+    }
 
 
 def measured(campaign: Campaign, iteration: int, name: str, work: Path, *, seed: int, steps: int) -> dict[str, Any]:
@@ -196,11 +210,15 @@ def measured(campaign: Campaign, iteration: int, name: str, work: Path, *, seed:
             own_steps = round(steps * step_s(probes[0]) / step_s(probes[1]))
         began = time.monotonic()
         own = trained(campaign, iteration, recipe, file.parent / f"{steps}", seed=seed, steps=own_steps)
-        rmse, mean, n = judge(campaign, own, iteration)
+        found = judge(campaign, own, iteration)
         n_labels = sum(f.frame.n_host > 0 and f.frame.n_h2 > 0 for f in own.store.load("train"))
-        answer = {"rmse_mev": rmse, "mean_mev": mean, "n_insertions": n, "n_labels": n_labels, "steps": own_steps}
+        answer = {**found, "n_labels": n_labels, "steps": own_steps}
         atomic_write_json(file, {**answer, "wall_s": round(time.monotonic() - began)})
-        print(f"{name} seed {seed}: RMSE {rmse:.1f}, mean {mean:+.1f} meV after {own_steps} steps", flush=True)
+        print(
+            f"{name} seed {seed}: RMSE {found['rmse_mev']:.1f}, mean {found['mean_mev']:+.1f} meV, forces on H2 "
+            f"{found['h2_force_rmse_ev_ang']:.3f} eV/Å after {own_steps} steps",
+            flush=True,
+        )
     return dict(read_json(file))
 
 
@@ -208,10 +226,10 @@ def row(name: str, results: list[dict[str, Any]]) -> dict[str, Any]:
     """Averages over seeds with standard errors."""
     n = len(results)
     answer: dict[str, Any] = {"recipe": name, "seeds": n}
-    for key in ("rmse_mev", "mean_mev"):
+    for key, digits in (("rmse_mev", 2), ("mean_mev", 2), ("h2_force_rmse_ev_ang", 4)):
         values = np.array([r[key] for r in results])
         error = float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else None
-        answer[key] = [round(float(values.mean()), 2), None if error is None else round(error, 2)]
+        answer[key] = [round(float(values.mean()), digits), None if error is None else round(error, digits)]
     answer["abs_mean_mev"] = round(float(np.mean([abs(r["mean_mev"]) for r in results])), 2)
     return {**answer, **{key: results[0][key] for key in ("n_labels", "steps", "n_insertions")}}
 
@@ -231,10 +249,14 @@ def main() -> None:
     for name in options.only:
         results = [measured(campaign, iteration, name, work, seed=seed, steps=options.steps) for seed in options.seeds]
         rows.append(row(name, results))
-    print("\n| recipe | labels with H2 | steps | RMSE, meV | mean error, meV |\n|---|---|---|---|---|")
+    print(
+        "\n| recipe | labels with H2 | steps | RMSE, meV | mean error, meV | forces on H2, eV/Å |"
+        "\n|---|---|---|---|---|---|"
+    )
     for each in rows:
         rmse, mean = ("{:.1f} ± {:.1f}".format(*(x or 0.0 for x in each[key])) for key in ("rmse_mev", "mean_mev"))
-        print(f"| {RECIPES[each['recipe']].words} | {each['n_labels']} | {each['steps']} | {rmse} | {mean} |")
+        force = "{:.3f} ± {:.3f}".format(*(x or 0.0 for x in each["h2_force_rmse_ev_ang"]))
+        print(f"| {RECIPES[each['recipe']].words} | {each['n_labels']} | {each['steps']} | {rmse} | {mean} | {force} |")
     print(json.dumps({"benchmark": "recipes", "iteration": iteration, "fp": campaign.labeler.name, "rows": rows}))
 
 

@@ -109,14 +109,15 @@ def test_models_load_in_ase_and_lammps_without_alh2_and_agree(moved: Path) -> No
     assert done.stdout.count("models/") == 4 and "the models load and agree" in done.stdout
     done = elsewhere([*python, "pair_terms.py"], moved / "examples")
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
-    assert done.stdout.count("models/interaction/") == 2
+    assert done.stdout.count("models/interaction/") == 2 and done.stdout.count("models/total/") == 2
     lmp = str(Path(sys.executable).parent / "lmp")
     done = elsewhere([lmp, "-in", "in.lammps", "-log", "none"], moved / "examples")
     assert done.returncode == 0, done.stdout[-2000:]
     energy, expected = re.findall(r"^potential energy (\S+) eV, expected (\S+) eV$", done.stdout, re.MULTILINE)[0]
     assert float(energy) == pytest.approx(float(expected), abs=2e-5)
     numbers = json.loads((moved / "examples" / "expected.json").read_text())
-    assert float(expected) == pytest.approx(numbers["networks"][0]["energy_ev"], abs=1e-6)
+    on_pairs = {entry["model"]: entry["energy_ev"] for entry in numbers["on_pairs"]}
+    assert float(expected) == pytest.approx(on_pairs["models/total/000/graph.pb"], abs=1e-6)
     assert (moved / "examples" / "model_devi.out").exists()
 
 
