@@ -1,0 +1,200 @@
+"""Production on a campaign of the twin experiment, against what the reference potential itself gives.
+
+    python tests/benchmarks/twin_production.py TWIN [--loading N] [--replicas N] [--steps N] [--moves N]
+
+TWIN is the folder of a seed that `twin.py` has finished (``…/small/seed.1``). `alh2 produce md` and `alh2 produce
+isotherm` run on its campaign with the converged committees. The truth: molecular dynamics of the reference potential
+(ASE, velocity Verlet without a thermostat after a Langevin equilibration), analysed by the same code, and the exact
+isotherm in ``truth.json``. Everything is kept in ``TWIN/production``: the same command goes on where it was stopped.
+
+The last line is JSON. `passed`: D_s within the joint 95 % interval of both, and at least 90 % of the isotherm's points
+within theirs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from ase import Atoms, units
+from ase.io import read
+from ase.md.langevin import Langevin
+from ase.md.velocitydistribution import thermalize_momenta
+from ase.md.verlet import VelocityVerlet
+from twin_case import CRYSTAL, SMALL, TEMPERATURE_K, Case
+
+from alh2.campaign.open import reopen_campaign
+from alh2.campaign.producing import on_last_host
+from alh2.cli.produce_md import sound_setting
+from alh2.core.atoms import from_atoms, to_atoms
+from alh2.core.frames import Frame, Provenance
+from alh2.label.reference_calculator import ReferenceCalculator
+from alh2.label.reference_network import build_network
+from alh2.production.md_analysis import RESULT_FILE, analyse
+from alh2.production.md_plan import MdPlan
+from alh2.production.md_runs import MdTrajectory
+
+DT_FS, EVERY, FRICTION_PER_FS = 0.5, 40, 0.02
+EQUILIBRATION_STEPS = 10_000
+WANTED_COVERAGE, NORMAL_95 = 0.9, 1.96
+
+
+def exact_run(case: Case, folder: Path, start: Frame, file: Path, *, steps: int, seed: int) -> np.ndarray:
+    """Positions (n_frames, n_atoms, 3) Å of one run without a thermostat, from `file` where it is there."""
+    if file.exists():
+        return cast(np.ndarray, np.load(file))
+    host = cast(Atoms, read(folder / "host.extxyz"))
+    network = build_network(from_atoms(host, n_host=len(host), host_id="x", provenance=Provenance("twin")))
+    atoms = to_atoms(start)
+    atoms.calc = ReferenceCalculator(network, case.parameters)
+    rng = np.random.RandomState(seed)
+    thermalize_momenta(atoms, TEMPERATURE_K, rng=rng)
+    warm = {"temperature_K": TEMPERATURE_K, "friction": FRICTION_PER_FS / units.fs, "fixcm": False, "rng": rng}
+    Langevin(atoms, DT_FS * units.fs, **warm).run(EQUILIBRATION_STEPS)
+    atoms.set_momenta(atoms.get_momenta() - atoms.get_momenta().sum(axis=0) / len(atoms))
+    dynamics, frames = VelocityVerlet(atoms, DT_FS * units.fs), []
+    dynamics.attach(lambda: frames.append(atoms.positions.copy()), interval=EVERY)
+    dynamics.run(steps)
+    positions = np.array(frames)[1:]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial.npy")
+    np.save(partial, positions)
+    partial.rename(file)
+    print(f"{file.stem}: {steps} steps of the reference potential", flush=True)
+    return positions
+
+
+def exact_diffusion(case: Case, folder: Path, start: Frame, options: argparse.Namespace) -> dict[str, Any]:
+    """What the analysis of production says of the runs of the reference potential."""
+    work = folder / "production" / f"exact.{options.loading}"
+    plan = MdPlan(
+        (TEMPERATURE_K,), options.replicas, options.steps, EQUILIBRATION_STEPS, options.steps, 1e-3 * DT_FS, EVERY,
+        ensemble="nve",
+    )  # fmt: skip
+    runs = []
+    for replica in range(options.replicas):
+        positions = exact_run(case, folder, start, work / f"r{replica}.npy", steps=options.steps, seed=replica)
+        symbols = start.symbols
+        frames = [Frame(symbols, x, start.cell_ang, start.n_host, start.host_id) for x in positions]
+        steps = [EVERY * (k + 1) for k in range(len(frames))]
+        runs.append(MdTrajectory(TEMPERATURE_K, replica, steps=steps, frames=frames))
+    campaign = reopen_campaign(folder / "campaign")
+    analyse(plan, sound_setting(work, (), start, campaign.machine), runs)
+    return temperature(work)
+
+
+def temperature(folder: Path) -> dict[str, Any]:
+    """The one temperature of a finished analysis."""
+    (found,) = json.loads((folder / RESULT_FILE).read_text())["temperatures"]
+    return dict(found)
+
+
+def produced(folder: Path, what: str, *arguments: str) -> None:
+    """Run ``alh2 produce what CAMPAIGN …``."""
+    command = [str(Path(sys.executable).parent / "alh2"), "produce", what, str(folder / "campaign"), *arguments]
+    if subprocess.run(command).returncode:
+        raise SystemExit(f"{' '.join(command)} failed")
+
+
+def loop_diffusion(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """`alh2 produce md` of the same length."""
+    produced(
+        folder, "md", "--loading", f"{options.loading}", "--temperature", f"{TEMPERATURE_K:g}",
+        "--replicas", f"{options.replicas}", "--steps", f"{options.steps}", "--segment", f"{options.steps}",
+        "--equilibration", f"{EQUILIBRATION_STEPS}", "--dt-fs", f"{DT_FS}", "--sample-every", f"{EVERY}",
+        "--ensemble", "nve", "--no-probe",
+    )  # fmt: skip
+    return temperature(folder / "campaign" / "production" / "md-runs")
+
+
+def compare_diffusion(exact: dict[str, Any], loop: dict[str, Any]) -> dict[str, Any]:
+    """D_s of both, 1e-9 m²/s, and the other numbers side by side."""
+    true, mine = exact["diffusion_m2_s"], loop["diffusion_m2_s"]
+    answer: dict[str, Any] = {}
+    for name in ("coordination", "coordination_error"):
+        answer |= {name: loop[name], f"{name}_exact": exact[name]}
+    answer |= {"residence_ps": loop["residence"], "residence_ps_exact": exact["residence"]}
+    answer["largest_devi_f_ev_ang"] = max(run["max_devi_f_ev_ang"] or 0.0 for run in loop["replicas"])
+    if true is None or mine is None:
+        return {**answer, "d_s": None, "d_s_exact": None, "d_s_covered": False}
+    half = NORMAL_95 * mine["standard_deviation"]
+    interval = loop["diffusion_interval_m2_s"]
+    mean = mine["mean"]
+    if interval is not None:
+        mean = interval["mean"]
+        half = NORMAL_95 * math.sqrt(sum(interval[k] ** 2 for k in ("statistical", "committee", "model")))
+    error = NORMAL_95 * true["standard_deviation"]
+    return {
+        **answer,
+        "d_s_1e9": 1e9 * mean,
+        "d_s_half_width_1e9": 1e9 * half,
+        "d_s_all_replicas_1e9": [1e9 * mine["mean"], 1e9 * mine["standard_deviation"]],
+        "d_s_exact_1e9": 1e9 * true["mean"],
+        "d_s_exact_error_1e9": 1e9 * true["standard_deviation"],
+        "d_s_covered": abs(mean - true["mean"]) <= math.hypot(half, error),
+    }
+
+
+def compare_isotherm(folder: Path, case: Case, options: argparse.Namespace) -> dict[str, Any]:
+    """Points of `alh2 produce isotherm` against those in ``truth.json``."""
+    truth = json.loads((folder / "truth.json").read_text())
+    exact: dict[float, list[dict[str, float]]] = {}
+    for key, point in truth.items():
+        exact.setdefault(float(key.split("/")[0]), []).append(point)
+    pressures = [word for p in sorted(exact) for word in ("--pressure", f"{p:g}")]
+    produced(
+        folder, "isotherm", "--temperature", f"{TEMPERATURE_K:g}", *pressures, "--initial", "0",
+        "--initial", f"{case.loaded}", "--moves", f"{options.moves}", "--max-loading", f"{case.max_loading}",
+        "--committee", "run",
+    )  # fmt: skip
+    made = json.loads((folder / "campaign" / "production" / "isotherm" / "isotherm.json").read_text())
+    rows = []
+    for point in made["points"]:
+        both = exact[point["pressure_bar"]]
+        n = float(np.mean([p["n"] for p in both]))
+        error = NORMAL_95 * math.sqrt(sum(p["n_error"] ** 2 for p in both)) / len(both)
+        interval = point["committee"]["n_absolute"]
+        half = NORMAL_95 * math.sqrt(sum(interval[k] ** 2 for k in ("statistical", "committee", "model")))
+        rows.append(
+            {
+                "pressure_bar": point["pressure_bar"],
+                "n": interval["mean"],
+                "half_width_95": half,
+                "n_exact": n,
+                "covered": abs(interval["mean"] - n) <= math.hypot(half, error),
+            }
+        )
+    return {"isotherm": rows, "isotherm_coverage": sum(r["covered"] for r in rows) / len(rows)}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("twin", type=Path)
+    parser.add_argument("--loading", type=int, default=6)
+    parser.add_argument("--replicas", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=80_000)
+    parser.add_argument("--moves", type=int, default=20_000)
+    parser.add_argument("--no-isotherm", action="store_true", help="diffusion alone")
+    options = parser.parse_args()
+    folder = options.twin.resolve()
+    case = {"small": SMALL, "crystal": CRYSTAL}[folder.parent.name]
+    start = on_last_host(reopen_campaign(folder / "campaign"), options.loading)
+    exact = exact_diffusion(case, folder, start, options)
+    found = {"loading": options.loading, **compare_diffusion(exact, loop_diffusion(folder, options))}
+    coverage = 1.0
+    if not options.no_isotherm:
+        found |= compare_isotherm(folder, case, options)
+        coverage = found["isotherm_coverage"]
+    passed = bool(found["d_s_covered"]) and coverage >= WANTED_COVERAGE
+    print(json.dumps({"benchmark": "twin production", "host": case.name, "passed": passed, **found}))
+
+
+if __name__ == "__main__":
+    main()
