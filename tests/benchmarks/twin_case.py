@@ -145,7 +145,7 @@ def param_content(case: Case, seed: int) -> dict[str, Any]:
         "canonical": [1, 2, 3, 5, 7, 9, 11],
         "assess": [0, 1, 2, 4, 6, 9],
         "n_moves": 3000,
-        "total_steps": 3000,
+        "total_steps": 10_000,
         "steps": 3000,
         **case.changes,
     }
@@ -154,7 +154,7 @@ def param_content(case: Case, seed: int) -> dict[str, Any]:
     descriptor = content["default_training_param"]["model"]["descriptor"]
     descriptor["sel"] = setting["sel"]
     content["default_training_param"]["training"]["numb_steps"] = setting["total_steps"]
-    content["training_reuse_numb_steps"] = setting["steps"] // 2
+    content["training_reuse_numb_steps"] = setting["total_steps"] // 2
     numbers = list(range(len(setting["md"])))
     content["model_devi_jobs"] = [
         {"sys_idx": numbers, "temps": [77], "nsteps": 400, "trj_freq": 40, "ensemble": "nvt", "taut": 0.05}
@@ -168,6 +168,7 @@ def param_content(case: Case, seed: int) -> dict[str, Any]:
     own["systems"]["loadings"] = setting["md"]
     own["bootstrap"] |= {"loadings": setting["bootstrap"], "frames_per_loading": setting["frames_per_loading"]}
     own["interaction"]["training_param"]["training"] = {"numb_steps": setting["steps"]}
+    own["interaction"]["training_reuse_numb_steps"] = setting["steps"] // 2
     job = own["gcmc_jobs"][0]
     job |= {"n_initial": [0, case.loaded], "n_moves": setting["n_moves"], "max_loading": case.max_loading}
     job["canonical_loadings"] = setting["canonical"]
