@@ -15,8 +15,9 @@ from ase import Atoms
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from twin import Point, compare, verdict
+from twin import Point, around_sites, compare, verdict
 from twin_case import BOND_ANG, CRYSTAL, SMALL, TEMPERATURE_K, Case, write_inputs
+from twin_rdf import moved, near_sites, peak_ang, shell_counts
 from twin_truth import exact_potential
 
 from alh2.config.load import load_machine, load_param
@@ -26,6 +27,7 @@ from alh2.gcmc import RigidMolecule, simulate
 from alh2.label.reference_network import HostNetwork
 from alh2.label.reference_pes import reference_energy_forces
 from alh2.structure.loading import load_h2
+from alh2.structure.sites import al_open_indices
 
 
 @pytest.mark.parametrize("case", [SMALL, CRYSTAL], ids=lambda case: case.name)
@@ -103,6 +105,40 @@ def test_verdict_can_fail() -> None:
     assert not wide["passed"] and wide["narrow"] == 0.0
     model = wide["points"][0]["model"]
     assert model == pytest.approx(0.01 / (8.617333e-5 * TEMPERATURE_K), rel=1e-6)
+
+
+def test_distributions_are_counted_and_compared() -> None:
+    host = SMALL.bare_host()
+    result = simulate(
+        host, RigidMolecule.h2(BOND_ANG), exact_potential(SMALL.parameters), temperature_k=TEMPERATURE_K,
+        fugacity_bar=0.1, n_moves=3000, seed=1, n_initial=6, max_frames=100, min_distance_ang=1.5,
+    )  # fmt: skip
+    shells, near = shell_counts(result)
+    sites = [k for k, s in enumerate(host.get_chemical_symbols()) if s == "Al"]
+    opened = al_open_indices(host)
+    assert len(shells) == 55 and len(near) == 5 and set(opened) < set(sites)
+    counted = []
+    for atoms in result.frames_atoms():
+        centres = atoms.positions[len(host) :].reshape(-1, 2, 3).mean(axis=1)
+        points = host.copy()
+        points.extend(Atoms("X" * len(centres), centres))
+        others = list(range(len(host), len(points)))
+        counted += [np.sum(points.get_distances(k, others, mic=True) < 3.5) for k in opened]
+    assert sum(shells[:35]) == pytest.approx(np.mean(counted), abs=1e-9)
+    assert near_sites(near).mean == pytest.approx(np.mean(counted), rel=0.02)
+    assert 2.5 < peak_ang(shells) < 3.1
+    assert moved(shells, shells) == 0.0 and moved([1.0, 0.0], [0.0, 3.0]) == 1.0
+    assert moved([1.0, 1.0], [1.0, 3.0]) == pytest.approx(0.25)
+
+
+def test_distributions_that_differ_are_seen() -> None:
+    here = Point(5.0, 0.1, 1.0, -6.0, 0.1, (0.0, 2.0, 0.0), (2.0, 2.1, 1.9))
+    there = replace(here, shells=(0.0, 0.0, 2.0), near=(0.2, 0.1, 0.3))
+    same = around_sites([here, here], [here, here], there)
+    assert same["near_al_covered"] and same["elsewhere"] == 0.0 and same["elsewhere_paper"] == 1.0
+    other = around_sites([here, here], [there, there], here)
+    assert not other["near_al_covered"] and other["elsewhere"] == 1.0
+    assert other["peak_ang"] - other["peak_ang_exact"] == pytest.approx(0.1)
 
 
 @pytest.mark.slow

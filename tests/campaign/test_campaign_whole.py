@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from alh2.potential.lammps_forces import acts_on_atoms, tables
 from alh2.potential.pair_baseline import FILE_NAME, load_pair_baseline
 
 pytestmark = pytest.mark.slow
@@ -150,6 +151,21 @@ def test_pair_baselines_are_corrected_after_training(finished: Any) -> None:
         start, final = (load_pair_baseline(folder / name) for name in ("pair_baseline_start.json", FILE_NAME))
         assert (start.kinds, start.scale) == (final.kinds, final.scale)
         assert np.abs(final.coefficients_ev - start.coefficients_ev).max() > 1e-4
+
+
+def test_models_on_total_energies_share_pair_terms_that_lammps_adds(finished: Any) -> None:
+    """The same terms between atoms under all of them, in the runs of exploration and production, and in evaluations."""
+    for iteration in (0, 1):
+        train_dir = finished.workdir / f"iter.{iteration:06d}" / "00.train"
+        terms = [load_pair_baseline(train_dir / name / FILE_NAME) for name in ("000", "001")]
+        assert terms[0] == terms[1] and terms[0].scale == 1.0 and acts_on_atoms(terms[0])
+        assert any(any(pair.coefficients_ev) for pair in terms[0].pairs)
+        explore = train_dir.parent / "01.model_devi"
+        text = (explore / "task.000.000000" / "input.lammps").read_text()
+        assert "pair_style hybrid/overlay deepmd ../graph.000.pb" in text and "../pair_terms.table GUEST_1" in text
+        assert (explore / "pair_terms.table").read_text() == tables(terms[0])
+        command = (train_dir.parent / "03.assess" / "evaluate.total" / "run.sh").read_text()
+        assert "--pair-baselines ../../00.train/000/pair_baseline.json" in command
 
 
 def test_deviations_are_calibrated_and_levels_recorded(finished: Any) -> None:

@@ -224,6 +224,30 @@ def test_the_first_member_has_all_frames_and_the_others_draw() -> None:
     assert second != baseline_of(committee(), 1, known, iteration=1, before=None)
 
 
+def test_models_on_total_energies_share_terms_between_atoms(tmp_path: Path) -> None:
+    known = frames(np.random.default_rng(1), 40, known=truth())
+    total = replace(committee(), target="total")
+    first, second = (
+        member_baseline(total, known, Member(tmp_path, "total", k), iteration=0, previous_train_dir=None, root_seed=1)
+        for k in (0, 1)
+    )
+    assert first is not None and first == second and first.scale == 1.0
+    assert not any(any(first.pairs[k].coefficients_ev) for k in first.centre_terms())
+    kept = [k for k in range(len(first.pairs)) if k not in first.centre_terms()]
+    assert all(any(first.pairs[k].coefficients_ev) for k in kept)
+    (own,) = frames(np.random.default_rng(2), 1, known=truth())
+    left = first.total_rest(own)
+    under = first.label(own.frame)
+    assert left.label.energy_ev == pytest.approx(own.label.energy_ev - under.energy_ev)
+    np.testing.assert_allclose(left.label.forces_ev_ang, own.label.forces_ev_ang - under.forces_ev_ang)
+    assert left.host_label is own.host_label
+    with pytest.raises(ValueError, match="scale 2"):
+        replace(first, scale=2.0).total_rest(own)
+    bare = [replace(f, host_label=None) for f in known]
+    nothing = Member(tmp_path, "total", 0)
+    assert member_baseline(total, bare, nothing, iteration=0, previous_train_dir=None, root_seed=1) is None
+
+
 def test_what_is_left_is_as_large_as_untrained_networks_say() -> None:
     known = frames(np.random.default_rng(1), 40, known=truth())
     noise = np.random.default_rng(2)
