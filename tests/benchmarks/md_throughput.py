@@ -92,8 +92,8 @@ def main() -> None:
             probe = read_probe(setting.directory / FOLDER)
             copies = [shutil.copytree(p, p.parent.parent.parent / "bare" / p.parent.name / p.name)
                       for p in sorted(setting.directory.glob("77K.*/seg.000"))]  # fmt: skip
-            for graph in setting.directory.glob("graph.*"):
-                link_file(graph.resolve(), copies[0].parent.parent / graph.name)
+            for shared in setting.shared_files:
+                link_file((setting.directory / shared).resolve(), copies[0].parent.parent / shared)
             hand = {f"{n} x ({w.ranks} ranks, {w.threads} threads)": by_hand(copies, w, machine.command, n, env)
                     for n, w in ways}  # fmt: skip
             best = max(hand, key=lambda way: hand[way])

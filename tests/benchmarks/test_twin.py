@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from twin import Point, around_sites, compare, verdict
 from twin_case import BOND_ANG, CRYSTAL, SMALL, TEMPERATURE_K, Case, write_inputs
+from twin_production import compare_diffusion
 from twin_rdf import moved, near_sites, peak_ang, shell_counts
 from twin_truth import exact_potential
 
@@ -139,6 +140,24 @@ def test_distributions_that_differ_are_seen() -> None:
     other = around_sites([here, here], [there, there], here)
     assert not other["near_al_covered"] and other["elsewhere"] == 1.0
     assert other["peak_ang"] - other["peak_ang_exact"] == pytest.approx(0.1)
+
+
+def test_diffusion_of_production_is_judged_by_both_intervals() -> None:
+    stay = {"mean_ps": 3.0, "error_ps": 0.2, "n_departures": 40, "occupied_ps": 120.0}
+    both = {"coordination": 2.0, "coordination_error": 0.1, "residence": stay, "replicas": [{"max_devi_f_ev_ang": 0.1}]}
+
+    def result(mean: float, spread: float) -> dict[str, object]:
+        d_s = {"mean": mean, "standard_deviation": spread}
+        return {**both, "diffusion_m2_s": d_s, "diffusion_interval_m2_s": None}
+
+    near = compare_diffusion(result(5.0e-9, 0.3e-9), result(5.8e-9, 0.3e-9))
+    assert near["d_s_covered"] and near["d_s_1e9"] == pytest.approx(5.8)
+    far = compare_diffusion(result(5.0e-9, 0.3e-9), result(6.0e-9, 0.3e-9))
+    assert not far["d_s_covered"]
+    spread = {"mean": 6.0e-9, "statistical": 0.3e-9, "committee": 0.4e-9, "model": 0.0}
+    wide = compare_diffusion(result(5.0e-9, 0.3e-9), {**result(6.0e-9, 0.3e-9), "diffusion_interval_m2_s": spread})
+    assert wide["d_s_covered"] and wide["d_s_half_width_1e9"] == pytest.approx(1.96 * 0.5)
+    assert not compare_diffusion(result(5.0e-9, 0.3e-9), {**both, "diffusion_m2_s": None})["d_s_covered"]
 
 
 @pytest.mark.slow
