@@ -164,6 +164,8 @@ def sound_setting(
     """Setting of runs without a campaign; the pair terms of a model are read where they lie beside it."""
     from dataclasses import replace
 
+    from alh2.campaign.exploring import FORCE_PAIRS_FILE
+    from alh2.core.files import link_file
     from alh2.potential.lammps_forces import forces_of
     from alh2.potential.pair_baseline import baseline_beside
 
@@ -172,6 +174,8 @@ def sound_setting(
         raise BadInputError(
             str(under[0]), expected="pair terms beside every model or none", found=f"{len(under)} of {len(graphs)}"
         )
+    if under:
+        link_file(under[0], directory / FORCE_PAIRS_FILE)
     forces = forces_of(tuple(dict.fromkeys(start.symbols)), under)
     made = _setting(directory, graphs, forces, start, seed, _sound())
     return replace(made, command=machines.model_devi.command, python=machines.gcmc.command)
