@@ -164,7 +164,7 @@ def test_models_on_total_energies_share_pair_terms_that_lammps_adds(finished: An
         text = (explore / "task.000.000000" / "input.lammps").read_text()
         assert "pair_style hybrid/overlay deepmd ../graph.000.pb" in text and "../pair_terms.table GUEST_1" in text
         assert (explore / "pair_terms.table").read_text() == tables(terms[0])
-        command = (train_dir.parent / "03.assess" / "evaluate.total" / "run.sh").read_text()
+        command = (train_dir.parent / "03.assess" / "evaluate.total" / "task.sh").read_text()
         assert "--pair-baselines ../../00.train/000/pair_baseline.json" in command
 
 
