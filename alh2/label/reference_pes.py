@@ -17,6 +17,8 @@ from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame
 from alh2.label.reference_network import HostNetwork, cell_heights_ang, image_shifts
 
+SHORT_SPRING = 0.45
+"""Springs shorter than this part of the least distance between faces of the cell join nearest images."""
 SHORTEST_ANG = 1e-3
 """Distances below are treated as this one, so that coincident atoms give a huge energy rather than NaN."""
 
@@ -91,10 +93,15 @@ def reference_energy_forces(
 
 
 def _host_energy(frame: Frame, params: ReferenceParameters, network: HostNetwork, forces: np.ndarray) -> float:
-    """Springs ½k(d - d0)² between the images nearest to the reference ones; adds forces."""
+    """Springs ½k(d - d0)² between nearest images where the cell is large, else those nearest to the reference vectors.
+
+    A free cluster may turn round, and its vectors are then nowhere near the reference ones. Adds forces.
+    """
     i, j = network.pairs.T
     vectors = frame.positions_ang[j] - frame.positions_ang[i]
-    cells = np.round((network.vectors_ang - vectors) @ np.linalg.inv(frame.cell_ang))
+    short = network.lengths_ang < SHORT_SPRING * cell_heights_ang(frame.cell_ang).min()
+    wanted = np.where(short[:, None], 0.0, network.vectors_ang)
+    cells = np.round((wanted - vectors) @ np.linalg.inv(frame.cell_ang))
     vectors = vectors + cells @ frame.cell_ang
     constants = np.array([params.bond_k_ev_ang2, params.angle_k_ev_ang2, params.torsion_k_ev_ang2])
     k = constants[network.order - 1]

@@ -127,6 +127,19 @@ def test_rotation_of_an_isolated_system_rotates_the_forces(loaded_node, node_net
     assert np.abs(other_forces - forces @ rotation.T).max() < 1e-9
 
 
+def test_a_cluster_that_turns_round_in_a_tight_periodic_box_keeps_its_energy(loaded_node, node_network):
+    """Half a turn brings vectors to where another image is nearer to the reference ones."""
+    host = loaded_node[0].frame.bare_host()
+    frame = moved(host, host.positions_ang, np.eye(3) * 12.0)
+    energy, forces = reference_energy_forces(frame, DEFAULT_PARAMETERS, node_network)
+    centre = frame.positions_ang.mean(axis=0)
+    for turn in (np.diag([-1.0, -1.0, 1.0]), np.diag([1.0, -1.0, -1.0])):
+        turned = moved(frame, (frame.positions_ang - centre) @ turn + centre)
+        other, other_forces = reference_energy_forces(turned, DEFAULT_PARAMETERS, node_network)
+        assert other == pytest.approx(energy, abs=1e-9)
+        assert np.abs(other_forces - forces @ turn).max() < 1e-9
+
+
 def test_energy_and_force_are_continuous_at_switch_and_cutoff():
     host = Frame(("Al",), np.zeros((1, 3)), np.eye(3) * 40.0, 1, "al")
     network = build_network(host)
