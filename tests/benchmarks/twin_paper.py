@@ -12,7 +12,7 @@ from alh2.potential.load import load_potential
 from alh2.potential.protocol import Potential
 from alh2.train.committee import MemberData, TrainingPlan, train_committees
 
-STEPS_TIMES = 3
+STEPS_TIMES = 2
 """Steps of the one training, in those of the loop's total committee: no iterations follow."""
 
 
