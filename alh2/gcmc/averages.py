@@ -52,8 +52,8 @@ class Averages:
 def averages(n_adsorbed: np.ndarray, adsorption_energy_ev: np.ndarray, *, temperature_k: float) -> Averages:
     """Averages of one run from its series (n_samples,) of N and of E(host + N) - E(host) - N·E(gas molecule), eV.
 
-    The transient and the inefficiency are those of `pymbar.timeseries` (Chodera, J. Chem. Theory Comput. 12, 1799,
-    2016). Raises ValueError for series that are empty, not finite or of different lengths.
+    The transient is that of `equilibration_length`, the inefficiency that of `pymbar.timeseries`. Raises ValueError for
+    series that are empty, not finite or of different lengths.
     """
     n, u = np.asarray(n_adsorbed, dtype=np.float64), np.asarray(adsorption_energy_ev, dtype=np.float64)
     if n.shape != u.shape:

@@ -16,7 +16,7 @@ from alh2.campaign.context import Campaign
 
 ALWAYS = ("Zeng2025", "Zhang2018", "Zhang2019", "Zhang2020", "Yuan2025", "Thompson2022", "Larsen2017")
 XTB = {"GFN1-xTB": ("Grimme2017",), "GFN2-xTB": ("Bannwarth2019",)}
-MONTE_CARLO = ("Leachman2009", "Bell2014", "Chodera2007", "Chodera2016")
+MONTE_CARLO = ("Leachman2009", "Bell2014", "Chodera2007", "Heidelberger1983")
 _ESCAPES = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_"}
 
 

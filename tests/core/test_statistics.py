@@ -12,6 +12,7 @@ from alh2.core.statistics import (
     Estimate,
     block_error,
     combine_replicas,
+    equilibration_length,
     mean_and_error,
     statistical_inefficiency,
 )
@@ -111,6 +112,24 @@ def test_transient_is_detected_and_dropped() -> None:
     whole = mean_and_error(np.concatenate([start, settled]))
     assert whole.n_discarded == 0 and whole.mean > 0.3
     assert mean_and_error([5.0] * 100, discard_equilibration=True).n_discarded == 0
+
+
+@pytest.mark.physics
+def test_errors_of_short_correlated_series_hold_where_transients_are_looked_for() -> None:
+    """Thirty correlation times, no transient: about 95 % of the intervals hold the mean, and little is dropped."""
+    rng = np.random.default_rng(12)
+    found = [mean_and_error(ar1(rng, 3000, 0.98), discard_equilibration=True) for _ in range(200)]
+    held = np.mean([abs(e.mean) <= 1.96 * e.standard_error for e in found])
+    assert held > 0.88
+    assert np.mean([e.n_discarded for e in found]) < 100
+    spread = float(np.sqrt(np.mean([e.mean**2 for e in found])))
+    assert spread == pytest.approx(exact_error(3000, 0.98), rel=0.15)
+
+
+def test_a_series_that_settles_on_one_value_is_used_from_there() -> None:
+    rising = np.concatenate([np.linspace(0.0, 16.0, 300), np.full(700, 16.0)])
+    assert equilibration_length(rising) == 300
+    assert equilibration_length(np.full(100, 2.0)) == 0 and equilibration_length(np.arange(10.0)) == 0
 
 
 def test_replicas_in_different_basins_show_their_scatter() -> None:
