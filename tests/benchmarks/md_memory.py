@@ -34,7 +34,7 @@ def main() -> None:
         shutil.copyfile(source / CONF_FILE, folder / CONF_FILE)
         for file in shared:
             shutil.copyfile(source.parent / file, folder.parent / file)
-        command = ["lmp", "-i", INPUT_FILE, "-log", LOG_FILE, "-screen", "none"]
+        command = [str(Path(sys.executable).parent / "lmp"), "-i", INPUT_FILE, "-log", LOG_FILE, "-screen", "none"]
         env = {**QUIET_ENVIRONMENT, **os.environ, **ONE_THREAD}
         subprocess.run(command, cwd=folder, env=env, check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         n_atoms = int((folder / CONF_FILE).read_text().splitlines()[2].split()[0])

