@@ -22,7 +22,7 @@ def test_works_are_complete_and_keys_differ() -> None:
     for work in works:
         assert work.authors and all(re.fullmatch(r"[^,]+, [^,]+", name) for name in work.authors), work.key
         assert re.fullmatch(r"10\.\d{4,9}/\S+", work.doi) or work.url.startswith("https://"), work.key
-        assert 1990 <= work.year <= 2026 and work.title and work.journal and work.used_for
+        assert 1950 <= work.year <= 2026 and work.title and work.journal and work.used_for
 
 
 def test_bibtex_is_balanced_and_escaped() -> None:
