@@ -79,7 +79,8 @@ def param_of_rung(param: ParamConfig, target: CurriculumConfig, rung: int, posit
     """The param file with what iteration `position` (from 0) of `rung` explores; it has no curriculum any more.
 
     Held-out insertions are those that end at a loading of the rung, N to N + 1 with N + 1 in it, and the first one
-    into an empty host. Production asks about no more than what has been explored.
+    into an empty host. Production asks about no more than what has been explored. The systems are those of the rung, so
+    trust levels of the file's own systems do not count.
     """
     loadings, top = target.rungs[rung], target.top(rung)
     explore = param.explore
@@ -99,6 +100,7 @@ def param_of_rung(param: ParamConfig, target: CurriculumConfig, rung: int, posit
     return replace(
         param,
         explore=replace(explore, md_jobs=(md,), gcmc_jobs=(gcmc,) if gcmc else (), loadings=loadings),
+        select=replace(param.select, f_trust_per_system=()),
         assess=assess,
         production=production,
         curriculum=None,

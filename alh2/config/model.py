@@ -207,7 +207,10 @@ class SelectConfig:
     target_insertion_error_ev: float | None = None
 
     def f_trust(self, system: int | None = None) -> tuple[float, float]:
-        """Trust levels (lo, hi), eV/Å, of a system; of all systems where the file does not tell them apart."""
+        """Trust levels (lo, hi), eV/Å, of a system.
+
+        Without one (Monte Carlo), or where the file does not tell them apart: from the lowest to the highest of all.
+        """
         if system is not None and self.f_trust_per_system:
             return self.f_trust_per_system[system]
         return self.f_trust_lo_ev_ang, self.f_trust_hi_ev_ang

@@ -26,6 +26,11 @@ class ExploredFrame:
     max_devi_f_ev_ang: float
     devi_insertion_ev: float | None = None
 
+    @property
+    def system(self) -> int | None:
+        """Index of the system whose molecular dynamics this is, from the name of the task; None for Monte Carlo."""
+        return int(self.task.split(".")[1]) if self.kind == "md" else None
+
 
 @dataclass(frozen=True, eq=False)
 class SelectionVerdict:

@@ -62,7 +62,7 @@ def prepare_md(
     setting: MdSetting, job: MdJob, system: int, temperature_k: float, start: Frame, *, index: int
 ) -> MdTask:
     """Write ``task.SSS.NNNNNN`` (system, running number) and return its task; repeatable."""
-    work_dir = setting.directory / f"task.{system:03d}.{index:06d}"
+    work_dir = setting.directory / f"task.{system:03d}.{index:06d}"  # ExploredFrame.system reads it
     work_dir.mkdir(parents=True, exist_ok=True)
     run = NvtRun(
         models=tuple(os.path.relpath(graph, work_dir) for graph in setting.graphs),

@@ -100,21 +100,20 @@ class PairBaseline:
         """What these terms leave of the label of `labelled`; ValueError for a scale, which LAMMPS does not undo."""
         if self.scale != 1.0:
             raise ValueError(f"pair terms of scale {self.scale} under a model of total energies")
-        own = self.label(labelled.frame)
-        left = replace(
-            labelled.label,
-            energy_ev=labelled.label.energy_ev - own.energy_ev,
-            forces_ev_ang=labelled.label.forces_ev_ang - own.forces_ev_ang,
-        )
-        return replace(labelled, label=left)
+        energy, forces = self._left(labelled, "total")
+        return replace(labelled, label=replace(labelled.label, energy_ev=energy, forces_ev_ang=forces))
 
     def rest(self, labelled: LabelledFrame) -> LabelledFrame:
         """`scale` times what these terms leave of the interaction label of `labelled`, with a host label of zero."""
-        own = self.label(labelled.frame)
-        energy = self.scale * (labelled.energy_ev("interaction") - own.energy_ev)
-        forces = self.scale * (labelled.forces_ev_ang("interaction") - own.forces_ev_ang)
+        energy, forces = self._left(labelled, "interaction")
         nothing = Label(0.0, np.zeros((labelled.frame.n_host, 3)), labelled.label.labeler)
-        return replace(labelled, label=Label(energy, forces, labelled.label.labeler), host_label=nothing)
+        label = Label(self.scale * energy, self.scale * forces, labelled.label.labeler)
+        return replace(labelled, label=label, host_label=nothing)
+
+    def _left(self, labelled: LabelledFrame, target: Target) -> tuple[float, np.ndarray]:
+        """Energy (eV) and forces (n_atoms, 3) eV/Å of `labelled` without these terms."""
+        own = self.label(labelled.frame)
+        return labelled.energy_ev(target) - own.energy_ev, labelled.forces_ev_ang(target) - own.forces_ev_ang
 
     def numbers(self, host_kinds: list[str]) -> np.ndarray:
         """Index into `kinds` of each host atom, (n,); raises BadInputError for an unknown element."""

@@ -184,7 +184,7 @@ def _pick_diverse(
 def excess_over_trust(item: ExploredFrame, config: SelectConfig) -> float:
     """How many times `item` exceeds its trust level: the larger of force deviation and insertion spread."""
     spread = item.devi_insertion_ev
-    found = [item.max_devi_f_ev_ang / max(config.f_trust_lo_ev_ang, LEAST_TRUST_EV_ANG)]
+    found = [item.max_devi_f_ev_ang / max(config.f_trust(item.system)[0], LEAST_TRUST_EV_ANG)]
     if spread is not None and math.isfinite(spread):
         found.append(spread / config.insertion_trust_lo_ev)
     return max(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -48,7 +49,14 @@ def test_insertion_spread_makes_candidates_below_hi(devi, spread, band, words, c
 
 
 def test_equal_levels_leave_no_candidates(config, node_frames, explored_as):
-    from dataclasses import replace
-
     same = replace(config, f_trust_lo_ev_ang=0.3, f_trust_hi_ev_ang=0.3)
     assert [trust_band(explored_as(node_frames[0], d), same)[0] for d in (0.29, 0.3)] == ["accurate", "failed"]
+
+
+def test_every_system_has_levels_of_its_own(config, node_frames, explored_as):
+    levels = ((0.05, 0.2), (0.3, 0.9))
+    own = replace(config, f_trust_lo_ev_ang=0.05, f_trust_hi_ev_ang=0.9, f_trust_per_system=levels)
+    first, second = (explored_as(node_frames[0], 0.25, task=f"task.{k:03d}.000004") for k in (0, 1))
+    assert [trust_band(frame, own)[0] for frame in (first, second)] == ["failed", "accurate"]
+    monte_carlo = explored_as(node_frames[0], 0.25, kind="gcmc", task="gcmc.000000", devi_insertion_ev=0.0)
+    assert trust_band(monte_carlo, own)[0] == "candidate"
