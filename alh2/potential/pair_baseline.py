@@ -24,7 +24,7 @@ from scipy.spatial import cKDTree
 from alh2.core.atoms import to_atoms
 from alh2.core.errors import BadInputError
 from alh2.core.files import atomic_write_json, from_fields, read_json_as
-from alh2.core.frames import ATOMS_PER_H2, Frame, Label, LabelledFrame
+from alh2.core.frames import ATOMS_PER_H2, Frame, Label, LabelledFrame, Target
 from alh2.structure.site_kinds import element_of, site_kinds
 from alh2.structure.topology import periodic_images
 

@@ -15,8 +15,9 @@ def trust_band(explored: ExploredFrame, config: SelectConfig) -> tuple[Band, str
     """Band of one frame by its deviations alone, and the reason in words.
 
     accurate below ``f_trust_lo``, candidate in [lo, hi), failed from ``f_trust_hi`` on (DP-GEN's
-    ``_select_by_model_devi_standard``), by the levels of the frame's own system where the param file has such. A deviation or spread that is not a finite number fails. Below hi, a
-    committee spread of the insertion energy above ``insertion_trust_lo`` makes an accurate frame a candidate.
+    ``_select_by_model_devi_standard``), by the levels of the frame's own system where the param file has such. A
+    deviation or spread that is not a finite number fails. Below hi, a committee spread of the insertion energy above
+    ``insertion_trust_lo`` makes an accurate frame a candidate.
     """
     devi = explored.max_devi_f_ev_ang
     spread = explored.devi_insertion_ev
