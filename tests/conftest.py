@@ -10,13 +10,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
 from xdist.scheduler import LoadScopeScheduling
 
 from alh2.config.model import CommitteeConfig, StageMachine
@@ -24,6 +25,9 @@ from alh2.core.atoms import from_atoms
 from alh2.core.frames import Frame, Label, LabelledFrame, Provenance
 from alh2.core.quiet import QUIET_ENVIRONMENT
 from alh2.label.files import frame_to_json
+from alh2.potential.pair_baseline import PairBaseline
+from alh2.structure.site_kinds import site_kinds
+from alh2.train.pair_fit import empty_baseline
 
 for _name, _value in QUIET_ENVIRONMENT.items():  # before anything loads TensorFlow, here and in what tests start
     os.environ.setdefault(_name, _value)
@@ -206,6 +210,28 @@ def node_start(loaded_frames: list[LabelledFrame]) -> Frame:
     for _ in range(4):
         frame = frame.without_molecule(frame.n_h2 - 1)
     return frame
+
+
+def some_pair_terms(host: Atoms, *, centres: bool = False) -> PairBaseline:
+    """Repulsion and wells of some 10 meV between atoms of every kind, and a stiff bond."""
+    shape = empty_baseline(sorted(set(site_kinds(host))), 6.0)
+    rng, n = np.random.default_rng(8), len(shape.pairs[0].coefficients_ev)
+    r = shape.pairs[0].first_ang + shape.pairs[0].spacing_ang * (np.arange(n) - 1)
+    pairs = []
+    for k, pair in enumerate(shape.pairs):
+        values = rng.uniform(0.01, 0.04) * (np.exp(-3.0 * (r - 2.8)) - 2.0 * np.exp(-1.5 * (r - 2.8)))
+        values[-3:] = 0.0
+        off = k in shape.centre_terms() and not centres
+        pairs.append(replace(pair, coefficients_ev=(0.0,) * n if off else tuple(values.tolist())))
+    d = shape.bond.first_ang + shape.bond.spacing_ang * (np.arange(len(shape.bond.coefficients_ev)) - 1)
+    bond = replace(shape.bond, coefficients_ev=tuple((-4.7 + 18.0 * (d - 0.75) ** 2).tolist()))
+    return replace(shape, pairs=tuple(pairs), bond=bond)
+
+
+@pytest.fixture(scope="session")
+def on_atoms() -> Callable[..., PairBaseline]:
+    """The function :func:`some_pair_terms`."""
+    return some_pair_terms
 
 
 @pytest.fixture(scope="session")

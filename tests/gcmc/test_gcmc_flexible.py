@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from alh2.core.atoms import to_atoms
 from alh2.core.errors import BadInputError
 from alh2.core.units import EV_PER_ANG3_IN_BAR, beta_per_ev
 from alh2.gcmc import (
@@ -176,16 +177,20 @@ def test_degrees_of_freedom():
     assert [degrees_of_freedom(m) for m in (RigidMolecule.single("Ar"), RigidMolecule.h2(0.74), bent)] == [3, 5, 6]
 
 
-def test_with_a_model_trained_on_the_node(trained_committee, node_start):
-    """Two blocks of the real thing: the trained model's energies are the same in both parts."""
-    member = trained_committee.members[0]
+@pytest.mark.parametrize("on_pairs", [False, True])
+def test_with_a_model_trained_on_the_node(trained_committee, node_start, on_atoms, tmp_path, on_pairs):
+    """Two blocks of the real thing: energies are the same in both parts, with pair terms under the network too."""
+    member, terms = trained_committee.members[0], None
+    if on_pairs:
+        terms = tmp_path / "pair_baseline.json"
+        on_atoms(to_atoms(node_start.bare_host())).save(terms)
     framework = Atoms(node_start.symbols[:30], node_start.positions_ang[:30], cell=node_start.cell_ang, pbc=True)
     guests = node_start.positions_ang[30:].reshape(-1, 2, 3)
     result = simulate_flexible(
         framework,
         RigidMolecule.h2(0.74),
-        load_potential(member.frozen),
-        flexible=FlexibleSettings(member.frozen, moves_per_block=20, steps=10),
+        load_potential(member.frozen, pair_baseline=terms),
+        flexible=FlexibleSettings(member.frozen, terms, moves_per_block=20, steps=10),
         temperature_k=77.0,
         fugacity_bar=1.0,
         n_moves=40,

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ase import Atoms
 
 from alh2.core.atoms import to_atoms
 from alh2.core.errors import BadInputError
@@ -17,31 +16,15 @@ from alh2.core.frames import Frame
 from alh2.explore.lammps import NvtRun, nvt_input, read_trajectory, write_conf
 from alh2.potential.deeppot import DeepPotEvaluator
 from alh2.potential.lammps_forces import BOND_END_ANG, TABLE_FILE, LammpsForces, forces_of, tables
-from alh2.potential.pair_baseline import PairBaseline, spline_values
-from alh2.structure.site_kinds import site_kinds
-from alh2.train.pair_fit import empty_baseline
+from alh2.potential.pair_baseline import spline_values
 
-CUTOFF_ANG, EVERY = 6.0, 5
+EVERY = 5
 LAMMPS = str(Path(sys.executable).parent / "lmp")
 
 
-def on_atoms(host: Atoms, *, centres: bool = False) -> PairBaseline:
-    """Repulsion and wells of some 10 meV between atoms of every kind, and a stiff bond."""
-    shape = empty_baseline(sorted(set(site_kinds(host))), CUTOFF_ANG)
-    rng, n = np.random.default_rng(8), len(shape.pairs[0].coefficients_ev)
-    r = shape.pairs[0].first_ang + shape.pairs[0].spacing_ang * (np.arange(n) - 1)
-    pairs = []
-    for k, pair in enumerate(shape.pairs):
-        values = rng.uniform(0.01, 0.04) * (np.exp(-3.0 * (r - 2.8)) - 2.0 * np.exp(-1.5 * (r - 2.8)))
-        values[-3:] = 0.0
-        off = k in shape.centre_terms() and not centres
-        pairs.append(replace(pair, coefficients_ev=(0.0,) * n if off else tuple(values.tolist())))
-    d = shape.bond.first_ang + shape.bond.spacing_ang * (np.arange(len(shape.bond.coefficients_ev)) - 1)
-    bond = replace(shape.bond, coefficients_ev=tuple((-4.7 + 18.0 * (d - 0.75) ** 2).tolist()))
-    return replace(shape, pairs=tuple(pairs), bond=bond)
-
-
-def test_lammps_has_the_energies_and_forces_of_python(trained_committee, node_start: Frame, tmp_path: Path) -> None:
+def test_lammps_has_the_energies_and_forces_of_python(
+    on_atoms, trained_committee, node_start: Frame, tmp_path: Path
+) -> None:
     """Molecular dynamics of a loaded node: at every stored frame network plus terms, and forces by a second run."""
     baseline = on_atoms(to_atoms(node_start.bare_host()))
     forces = LammpsForces(trained_committee.plan.type_map, baseline)
@@ -85,7 +68,7 @@ def forces_at(dump: Path, step: int, n_atoms: int) -> np.ndarray:
     return np.array([[float(x) for x in row[5:8]] for row in rows])
 
 
-def test_types_tell_kinds_and_guests_apart(node_start: Frame) -> None:
+def test_types_tell_kinds_and_guests_apart(on_atoms, node_start: Frame) -> None:
     host = to_atoms(node_start.bare_host())
     forces = LammpsForces(("Al", "O", "C", "H"), on_atoms(host))
     types = forces.types(node_start.symbols, host, "here")
@@ -98,7 +81,7 @@ def test_types_tell_kinds_and_guests_apart(node_start: Frame) -> None:
     assert forces.masses_amu((26.98, 16.0, 12.0, 2.014))[-1] == 2.014
 
 
-def test_tables_are_the_terms_and_the_bond(node_start: Frame) -> None:
+def test_tables_are_the_terms_and_the_bond(on_atoms, node_start: Frame) -> None:
     baseline = on_atoms(to_atoms(node_start.bare_host()))
     text = tables(baseline).split("GUEST_")[1:]
     assert len(text) == len(baseline.kinds) + 1
@@ -114,13 +97,13 @@ def test_tables_are_the_terms_and_the_bond(node_start: Frame) -> None:
     np.testing.assert_allclose(force[middle], -np.gradient(energy, r)[middle], rtol=1e-3, atol=1e-7)
 
 
-def test_terms_at_centres_are_refused(node_start: Frame) -> None:
+def test_terms_at_centres_are_refused(on_atoms, node_start: Frame) -> None:
     host = to_atoms(node_start.bare_host())
     with pytest.raises(BadInputError, match="centres of molecules"):
         LammpsForces(("Al", "O", "C", "H"), on_atoms(host, centres=True))
 
 
-def test_all_models_of_a_run_have_the_same_terms(node_start: Frame, tmp_path: Path) -> None:
+def test_all_models_of_a_run_have_the_same_terms(on_atoms, node_start: Frame, tmp_path: Path) -> None:
     baseline = on_atoms(to_atoms(node_start.bare_host()))
     paths = [tmp_path / "a.json", tmp_path / "b.json"]
     for path in paths:

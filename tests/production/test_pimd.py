@@ -20,11 +20,14 @@ from alh2.analysis.path_integral import (
     oscillator_energy_ev,
 )
 from alh2.config.commands import find_program, has_launcher
+from alh2.core.atoms import to_atoms
 from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame
 from alh2.core.statistics import Estimate, mean_and_error
 from alh2.core.units import AMU_ANG2_PER_PS2_IN_EV, H2_MASS_AMU, HBAR_EV_PS, KB_EV_PER_K
 from alh2.explore.lammps import INPUT_FILE
+from alh2.potential.deeppot import DeepPotEvaluator
+from alh2.potential.lammps_forces import LammpsForces
 from alh2.production.md_analysis import MdAnalysis, analyse
 from alh2.production.md_plan import MdPlan, MdRunsSetting
 from alh2.production.md_runs import MdTrajectory, run_md_plan
@@ -210,6 +213,23 @@ def test_segments_of_ring_polymers(runs: list[MdTrajectory], setting: MdRunsSett
     assert {bead.name for bead in beads_of(2)} == {"1", "2"} and beads_of(16)[0].name == "01"
     one, two = run.slices()
     assert len(one) == len(two) == 21
+
+
+def test_beads_feel_the_pair_terms(
+    setting_in, trained_committee, on_atoms, node_start: Frame, local, tmp_path: Path
+) -> None:
+    """The potential energy that LAMMPS averages over beads is that of network and terms in Python."""
+    terms = on_atoms(to_atoms(node_start.bare_host()))
+    made = setting_in(tmp_path / "runs", trained_committee, node_start)
+    forces = LammpsForces(trained_committee.plan.type_map, terms)
+    setting = replace(made, command=str(find_program("lmp")), forces=forces)
+    (run,) = run_md_plan(replace(PLAN, n_steps=20), setting, machine=local(setting.command))
+    network = DeepPotEvaluator(trained_committee.graphs[0])
+    for energies, beads in zip(run.energies, run.beads, strict=True):
+        own = [answer.energy_ev for answer in network.evaluate(list(beads))]
+        under = [terms.label(bead).energy_ev for bead in beads]
+        assert energies.potential_ev == pytest.approx(np.mean(own) + np.mean(under), abs=2e-5)
+        assert abs(np.mean(under)) > 1.0  # the terms do something
 
 
 def test_what_is_said_and_drawn(analysis: MdAnalysis, setting: MdRunsSetting, tmp_path: Path, capsys) -> None:
