@@ -22,7 +22,9 @@ import math
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +87,10 @@ class Point:
 
 
 def runs(
-    file: Path, host: Atoms, potential: Potential, case: Case, size: Size, *, moves: int, seed: int
+    file: Path, host: Atoms, load: Callable[[], Potential], case: Case, size: Size, *, moves: int, seed: int
 ) -> dict[str, Point]:
-    """Points of `potential` by "pressure/start", read from `file` where they are there already."""
+    """Points of the potential that `load` gives, by "pressure/start"; those in `file` are done, and nothing is loaded
+    where it has all of them."""
     done: dict[str, Point] = {}
     if file.exists():
         done = {key: Point(**value) for key, value in json.loads(file.read_text()).items()}
@@ -98,6 +101,7 @@ def runs(
             if key in done:
                 continue
             if grid is None:
+                potential = load()
                 grid = host_energy_grid(
                     host, molecule, potential, temperature_k=TEMPERATURE_K, seed=seed, spacing_ang=0.7,
                     most_refined=300, min_distance_ang=MIN_DISTANCE_ANG,
@@ -162,9 +166,9 @@ def loop_points(
     del errors
     answers = []
     for member in members(directory / "00.train", "interaction", insertions.models_ev.shape[0]):
-        potential = load_potential(member.frozen, pair_baseline=member.pair_baseline)
+        load = partial(load_potential, member.frozen, pair_baseline=member.pair_baseline)
         file = folder / f"loop.{iteration}.{member.index}.json"
-        answers.append(runs(file, host, potential, case, size, moves=size.model_moves, seed=seed + 1000 * member.index))
+        answers.append(runs(file, host, load, case, size, moves=size.model_moves, seed=seed + 1000 * member.index))
     return answers, systematic_error_ev(insertions.errors_ev)
 
 
@@ -237,11 +241,11 @@ def one_seed(case: Case, size: Size, seed: int, work: Path) -> list[dict[str, An
     param, machine = write_inputs(case, seed, folder)
     workdir = campaign(folder, param, machine)
     host = to_atoms(load_frames(workdir / "init" / "hosts.npz")[-1])
-    exact = exact_potential(case.parameters)
+    exact = partial(exact_potential, case.parameters)
     truth = runs(folder / "truth.json", host, exact, case, size, moves=size.truth_moves, seed=seed)
     loop, error_ev = loop_points(workdir, folder, host, case, size, seed)
     paper = runs(
-        folder / "paper.json", host, paper_potential(folder, param, machine, seed), case, size,
+        folder / "paper.json", host, partial(paper_potential, folder, param, machine, seed), case, size,
         moves=size.model_moves, seed=seed,
     )  # fmt: skip
     rows = compare(truth, paper, loop, error_ev)
