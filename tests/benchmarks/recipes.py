@@ -189,11 +189,12 @@ def judge(campaign: Campaign, own: Campaign, iteration: int) -> dict[str, float]
     labels = {f.frame.digest: f.label for f in frames}
     (member,) = own.members(own.param.committees[0], iteration)
     pairs = [member.pair_baseline] if member.pair_baseline.exists() else []
-    valid = [f for f in campaign.store.load("valid") if f.frame.n_host and f.frame.n_h2]
+    target = own.param.committees[0].target
+    valid = [f for f in campaign.store.load("valid") if f.frame.n_host and f.frame.n_h2 and f.has_target(target)]
     asked = frames_of(insertions)
     answer = evaluate_committee([member.graph], [*asked, *(f.frame for f in valid)], pair_baselines=pairs)
-    found = insertion_energies(insertions, labels, answer.part(0, len(asked)), target=own.param.committees[0].target)
-    off = [answer.frame_forces_ev_ang(len(asked) + k)[0] - f.label.forces_ev_ang for k, f in enumerate(valid)]
+    found = insertion_energies(insertions, labels, answer.part(0, len(asked)), target=target)
+    off = [answer.frame_forces_ev_ang(len(asked) + k)[0] - f.forces_ev_ang(target) for k, f in enumerate(valid)]
     guests = [e[f.frame.n_host :].ravel() for e, f in zip(off, valid, strict=True)]
     hosts = [e[: f.frame.n_host].ravel() for e, f in zip(off, valid, strict=True)]
     return {
