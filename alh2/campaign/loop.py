@@ -23,7 +23,7 @@ from alh2.campaign.identity import check_identity
 from alh2.campaign.record import record_stage
 from alh2.campaign.relabelling import label
 from alh2.campaign.selecting import select
-from alh2.campaign.state import CampaignState, Stage, Status, load_state, save_state
+from alh2.campaign.state import CampaignState, Stage, Status, load_state, save_state, stored_path
 from alh2.campaign.tidy import tidy
 from alh2.campaign.training import train
 from alh2.config.plan import planned_work
@@ -109,8 +109,8 @@ def _resumed(campaign: Campaign, state: CampaignState) -> CampaignState:
         state,
         status="running",
         message="",
-        param_file=str(campaign.param.source),
-        machine_file=str(campaign.machine.source),
+        param_file=stored_path(campaign.param.source, campaign.paths.root),
+        machine_file=stored_path(campaign.machine.source, campaign.paths.root),
         label_budget=planned_work(campaign.param, n_aimd_frames=0).most_labels,
         rungs=rungs_in_words(campaign.param),
     )

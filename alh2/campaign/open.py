@@ -10,7 +10,7 @@ from alh2.campaign.notify import Notifier
 from alh2.campaign.paths import RunPaths
 from alh2.campaign.progress import Reporter
 from alh2.campaign.snapshot import Snapshot
-from alh2.campaign.state import Journal, load_state
+from alh2.campaign.state import Journal, load_state, stored_file
 from alh2.config.load import load_machine, load_param
 from alh2.config.model import StageMachine
 from alh2.core.errors import BadInputError
@@ -51,7 +51,20 @@ def open_campaign(param_file: Path, machine_file: Path, workdir: Path, *, report
 
 def reopen_campaign(directory: Path) -> Campaign:
     """The campaign in `directory` with the files it was last run with; raises BadInputError where there is none."""
-    state = load_state(RunPaths(directory.resolve()).state)
+    param_file, machine_file = _files_of(directory)
+    return open_campaign(param_file, machine_file, directory)
+
+
+def machines_of(directory: Path) -> list[StageMachine]:
+    """Machines of the campaign in `directory`; raises BadInputError where there is none."""
+    machine = load_machine(_files_of(directory)[1])
+    return [machine.train, machine.model_devi, machine.fp, machine.gcmc]
+
+
+def _files_of(directory: Path) -> tuple[Path, Path]:
+    """Param and machine file that the campaign in `directory` was last run with."""
+    root = directory.resolve()
+    state = load_state(RunPaths(root).state)
     if state is None or not state.param_file:
         raise BadInputError(
             str(directory),
@@ -59,18 +72,4 @@ def reopen_campaign(directory: Path) -> Campaign:
             found="none",
             action="start with alh2 run",
         )
-    return open_campaign(Path(state.param_file), Path(state.machine_file), directory)
-
-
-def machines_of(directory: Path) -> list[StageMachine]:
-    """Machines of the campaign in `directory`; raises BadInputError where there is none."""
-    state = load_state(RunPaths(directory.resolve()).state)
-    if state is None or not state.machine_file:
-        raise BadInputError(
-            str(directory),
-            expected="a campaign directory (with state.json)",
-            found="none",
-            action="start with alh2 run",
-        )
-    machine = load_machine(Path(state.machine_file))
-    return [machine.train, machine.model_devi, machine.fp, machine.gcmc]
+    return stored_file(state.param_file, root), stored_file(state.machine_file, root)

@@ -21,7 +21,7 @@ class CampaignState:
 
     stage : the stage to run (or running); iteration : its iteration, 0 during the bootstrap
     converged : verdict of the last assessment; verdict : the same in words
-    param_file, machine_file : what the campaign was last run with
+    param_file, machine_file : what the campaign was last run with, see `stored_path`
     label_budget : most labels that it may ask for
     rung_starts : first iteration of each rung of the curriculum begun so far, () without one
     rungs : loadings of all rungs in words, as the param file of the last run has them
@@ -67,6 +67,22 @@ def _not_a_state(path: Path, found: str) -> BadInputError:
         found=found,
         action="remove this file and run again: finished work is recognised, nothing is computed twice",
     )
+
+
+def stored_path(file: Path, root: Path) -> str:
+    """`file` as the state of the campaign in `root` keeps it: relative where it is in `root`, else absolute.
+
+    A campaign with its files in it can be moved and copied.
+    """
+    file, root = file.resolve(), root.resolve()
+    return str(file.relative_to(root)) if file.is_relative_to(root) else str(file)
+
+
+def stored_file(text: str, root: Path) -> Path:
+    """The file that `stored_path` wrote; one that is gone is taken from beside `root`, where both were moved."""
+    file = root / text
+    beside = root.parent / file.name
+    return beside if not file.exists() and beside.exists() else file
 
 
 def save_state(path: Path, state: CampaignState) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from alh2.campaign.record import record_stage
-from alh2.campaign.state import CampaignState, Journal, load_state, save_state
+from alh2.campaign.state import CampaignState, Journal, load_state, save_state, stored_file, stored_path
 from alh2.core.errors import BadInputError
 
 
@@ -19,6 +20,24 @@ def test_state_comes_back_as_written(tmp_path: Path) -> None:
 
 def test_no_state_yet(tmp_path: Path) -> None:
     assert load_state(tmp_path / "state.json") is None
+
+
+def test_a_campaign_moves_with_its_files(tmp_path: Path) -> None:
+    """Files in the campaign's folder, beside it, and elsewhere; a copy does not read the original's."""
+    here, there = tmp_path / "here" / "run", tmp_path / "there" / "run"
+    inside, beside, elsewhere = here / "param.json", here.parent / "machine.json", tmp_path / "lab" / "machine.json"
+    for file in (inside, beside, elsewhere):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}")
+    kept = [stored_path(file, here) for file in (inside, beside, elsewhere)]
+    assert [stored_file(text, here) for text in kept] == [inside, beside, elsewhere]
+    shutil.copytree(here, there)
+    assert stored_file(kept[0], there) == there / "param.json"
+    here.parent.rename(tmp_path / "moved")
+    moved = tmp_path / "moved" / "run"
+    assert [stored_file(text, moved) for text in kept[:2]] == [moved / "param.json", moved.parent / "machine.json"]
+    assert stored_file(kept[2], moved) == elsewhere
+    assert stored_file(str(tmp_path / "gone.json"), moved) == tmp_path / "gone.json"
 
 
 @pytest.mark.parametrize(
