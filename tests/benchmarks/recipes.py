@@ -71,9 +71,9 @@ def _network(**values: Any) -> Change:
     return change
 
 
-def _smooth(content: DeepmdInput) -> None:
-    """The weight of neighbours falls from 2 Å on instead of 0.5 Å."""
-    content["model"]["descriptor"]["rcut_smth"] = 2.0
+def _smooth(start_ang: float) -> Change:
+    """The weight of neighbours falls from `start_ang` on."""
+    return lambda content: content["model"]["descriptor"].update(rcut_smth=start_ang)
 
 
 def _guests(content: DeepmdInput) -> None:
@@ -99,8 +99,10 @@ RECIPES: dict[str, Recipe] = {
     "wider": Recipe("networks twice as wide", _network(wider=2), other_network=True),
     "longer": Recipe("cutoff 1 Å longer", _network(longer_ang=1.0, neighbours=1.6), other_network=True),
     "shorter": Recipe("cutoff 1 Å shorter", _network(longer_ang=-1.0), other_network=True),
-    "smooth": Recipe("smooth from 2 Å on instead of 0.5 Å", _smooth),
-    "total-smooth": Recipe("total energies on pair terms, smooth from 2 Å on", _smooth, target="total"),
+    "smooth": Recipe("neighbours fade from 2 Å on (rcut_smth)", _smooth(2.0)),
+    "smoother": Recipe("neighbours fade from 3.5 Å on", _smooth(3.5)),
+    "sharp": Recipe("neighbours fade from 0.5 Å on", _smooth(0.5)),
+    "total-smooth": Recipe("total energies on pair terms, fading from 2 Å on", _smooth(2.0), target="total"),
     "mixed-half": Recipe("as many labels as the next two, of all kinds", frames="mixed"),
     "frozen": Recipe("labels on frozen hosts only", frames="frozen"),
     "moving": Recipe("labels with moving hosts only", frames="moving"),
