@@ -237,16 +237,26 @@ def measured(campaign: Campaign, iteration: int, name: str, work: Path, *, seed:
     return dict(read_json(file))
 
 
+COLUMNS = (("rmse_mev", 2), ("mean_mev", 2), ("h2_force_rmse_ev_ang", 4), ("host_force_rmse_ev_ang", 4))
+"""Averages over seeds, and their digits."""
+
+
 def row(name: str, results: list[dict[str, Any]]) -> dict[str, Any]:
     """Averages over seeds with standard errors."""
     n = len(results)
     answer: dict[str, Any] = {"recipe": name, "seeds": n}
-    for key, digits in (("rmse_mev", 2), ("mean_mev", 2), ("h2_force_rmse_ev_ang", 4), ("host_force_rmse_ev_ang", 4)):
-        values = np.array([r.get(key, np.nan) for r in results])
-        error = float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else None
-        answer[key] = [round(float(values.mean()), digits), None if error is None else round(error, digits)]
+    for key, digits in COLUMNS:
+        values = np.array([r[key] for r in results if key in r])
+        if len(values) == n:
+            error = float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else None
+            answer[key] = [round(float(values.mean()), digits), None if error is None else round(error, digits)]
     answer["abs_mean_mev"] = round(float(np.mean([abs(r["mean_mev"]) for r in results])), 2)
     return {**answer, **{key: results[0][key] for key in ("n_labels", "steps", "n_insertions")}}
+
+
+def _shown(value: list[float | None] | None, digits: int) -> str:
+    """Mean ± standard error; nothing where older results have no such number."""
+    return "" if value is None else " ± ".join(f"{x:.{digits - 1}f}" for x in value if x is not None)
 
 
 def main() -> None:
@@ -269,13 +279,9 @@ def main() -> None:
         "\n|---|---|---|---|---|---|---|"
     )
     for each in rows:
-        rmse, mean = ("{:.1f} ± {:.1f}".format(*(x or 0.0 for x in each[key])) for key in ("rmse_mev", "mean_mev"))
-        forces = " | ".join(
-            "{:.3f} ± {:.3f}".format(*(x or 0.0 for x in each[f"{who}_force_rmse_ev_ang"])) for who in ("h2", "host")
-        )
-        print(
-            f"| {RECIPES[each['recipe']].words} | {each['n_labels']} | {each['steps']} | {rmse} | {mean} | {forces} |"
-        )
+        words = RECIPES[each["recipe"]].words
+        numbers = " | ".join(_shown(each.get(key), digits) for key, digits in COLUMNS)
+        print(f"| {words} | {each['n_labels']} | {each['steps']} | {numbers} |")
     print(json.dumps({"benchmark": "recipes", "iteration": iteration, "fp": campaign.labeler.name, "rows": rows}))
 
 
