@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_param_files_are_accepted(tmp_path: Path) -> None:
     assert (tmp_path / "aimd.extxyz").read_bytes() == before
 
 
-def rows(*, loop: float = 5.0, n_error: float = 0.1, members: int = 4, error_ev: float = 1e-4) -> dict[str, object]:
+def rows(*, loop: float = 5.0, n_error: float = 0.1, members: int = 4, error_ev: float = 1e-4) -> dict[str, Any]:
     truth = {key: Point(5.0, 0.05, 1.0, -6.0, 0.02) for key in ("0.1/0", "0.1/8")}
     mine = [{key: Point(loop + 0.01 * k, n_error, 1.0, -6.1, 0.05) for key in truth} for k in range(members)]
     paper = {"0.1/0": Point(0.0, 0.0, 0.0, float("nan"), 0.0), "0.1/8": Point(12.0, 0.1, 1.0, -9.0, 0.1)}
@@ -139,6 +140,8 @@ def test_distributions_that_differ_are_seen() -> None:
     assert same["near_al_covered"] and same["elsewhere"] == 0.0 and same["elsewhere_paper"] == 1.0
     other = around_sites([here, here], [there, there], here)
     assert not other["near_al_covered"] and other["elsewhere"] == 1.0
+    right = {**rows()["points"][0], "peak_ang_exact": 2.7, "peak_ang": 2.7}
+    assert verdict([{**right, **same}])["passed"] and not verdict([{**right, **other}])["passed"]
     assert other["peak_ang"] - other["peak_ang_exact"] == pytest.approx(0.1)
 
 
