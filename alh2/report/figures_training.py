@@ -54,7 +54,7 @@ def learning_figure(curves: Sequence[LearningCurve], target: Target) -> ReportFi
     return ReportFigure(
         f"learning_{target}",
         f"Learning curves of the {target}-energy committee: RMSE on training batches (DeePMD lcurve.out). "
-        "Bold: running median of each model; faint: as recorded.",
+        "Bold: root mean square over all models and an eighth of the steps; faint: batches as recorded.",
         f"Two line charts with logarithmic axes, force and energy RMSE against training step, iterations "
         f"{iterations[0]} to {iterations[-1]}; the last iteration ends near {end:.3g} eV/Å.",
         figure,
@@ -67,15 +67,16 @@ def draw_learning(ax: Axes, curves: Sequence[LearningCurve], *, quantity: str) -
     """Curves of one target on `ax`; `quantity` is "force" (eV/Å) or "energy" (meV/atom)."""
     iterations = sorted({curve.iteration for curve in curves})
     colours = dict(zip(iterations, shades(len(iterations)), strict=True))
-    labelled: set[int] = set()
-    for curve in curves:
-        values = curve.rmse_force_ev_ang if quantity == "force" else 1000 * curve.rmse_energy_ev_atom
-        steps, colour = curve.steps / 1000.0, colours[curve.iteration]
-        ax.plot(steps, values, color=colour, linewidth=0.5, alpha=0.22)
-        smooth = running_median(np.asarray(values, dtype=float))
-        label = f"iteration {curve.iteration}" if curve.iteration not in labelled else None
-        labelled.add(curve.iteration)
-        ax.plot(steps, smooth, color=colour, label=label)
+    for iteration in iterations:
+        steps, values = [], []
+        for curve in curves:
+            if curve.iteration == iteration:
+                found = curve.rmse_force_ev_ang if quantity == "force" else 1000 * curve.rmse_energy_ev_atom
+                steps.append(np.asarray(curve.steps, dtype=float))
+                values.append(np.asarray(found, dtype=float))
+                ax.plot(steps[-1] / 1000.0, values[-1], color=colours[iteration], linewidth=0.5, alpha=0.22)
+        at, level = running_rms(np.concatenate(steps), np.concatenate(values))
+        ax.plot(at / 1000.0, level, color=colours[iteration], label=f"iteration {iteration}")
     ax.set_yscale("log")
     ax.set_xlabel("training step (thousands)")
     ax.set_ylabel("force RMSE (eV/Å)" if quantity == "force" else "energy RMSE (meV/atom)")
@@ -96,10 +97,15 @@ def plain_log_ticks(ax: Axes) -> None:
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def running_median(values: np.ndarray) -> np.ndarray:
-    """Median over a centred window of about 1/20 of the curve, at least 3 points."""
-    half = max(1, len(values) // 40)
-    return np.array([np.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))])
+def running_rms(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct `steps` (n,) and the root mean square of `values` (m,), at `steps` (m,), within an eighth of all around.
+
+    A batch of one frame says little, and RMSEs of batches add up in squares.
+    """
+    at = np.unique(steps)
+    half = float(np.ptp(at)) / 16.0 if at.size else 0.0
+    level = [float(np.sqrt(np.mean(values[np.abs(steps - s) <= half] ** 2))) for s in at]
+    return at, np.array(level)
 
 
 def tail_median(values: np.ndarray) -> float:

@@ -17,6 +17,7 @@ import pytest
 from alh2.assess.calibration import DeviationSample
 from alh2.assess.samples import NamedSample
 from alh2.assess.uncertainty import calibrate_committee
+from alh2.report.figures_training import running_rms
 from alh2.report.html import summary_picture, write_report
 from alh2.report.model import InsertionErrors, IterationCalibration, LearningCurve, ReportData
 
@@ -300,3 +301,15 @@ def test_figures_lie_beside_the_page_for_paper(written: Path) -> None:
     assert {p.stem for p in folder.glob("*.png")} == {p.stem for p in folder.glob("*.svg")}
     with Image.open(folder / "density_77K.png") as picture:
         assert picture.size[0] == 2100  # 7 inches at 300 dpi
+
+
+def test_levels_of_training_are_means_of_squares() -> None:
+    """Two models at the same steps; a window of an eighth of all steps around each."""
+    steps = np.tile(np.arange(0.0, 1700.0, 100.0), 2)
+    values = np.where(steps < 800.0, 3.0, 1.0)
+    values[0], values[17] = 5.0, 1.0
+    at, level = running_rms(steps, values)
+    assert at.tolist() == np.arange(0.0, 1700.0, 100.0).tolist()
+    assert level[0] == pytest.approx(np.sqrt((25.0 + 1.0 + 9.0 + 9.0) / 4.0))
+    assert level[4] == 3.0 and level[-1] == 1.0
+    assert level[8] == pytest.approx(np.sqrt((9.0 + 1.0 + 1.0) / 3.0))
