@@ -94,6 +94,8 @@ CRYSTAL = Case(
         "n_moves": 4000,
         "total_steps": 1500,
         "steps": 1500,
+        "total_network": {},
+        "rattled": [12, [0.03]],
         "rcut_smth": 0.5,
         "md_steps": 400,
         "labels": 6,
@@ -152,6 +154,11 @@ def param_content(case: Case, seed: int) -> dict[str, Any]:
         "n_moves": 3000,
         "total_steps": 10_000,
         "steps": 3000,
+        "total_network": {
+            "descriptor": {"rcut": 5.0, "neuron": [16, 32], "axis_neuron": 8},
+            "fitting_net": {"neuron": [100, 100, 100], "resnet_dt": True},
+        },
+        "rattled": [60, [0.03, 0.06, 0.1]],
         "rcut_smth": 2.0,
         "md_steps": 8000,
         "labels": 20,
@@ -163,6 +170,11 @@ def param_content(case: Case, seed: int) -> dict[str, Any]:
     content["type_map"] = setting["type_map"]
     descriptor = content["default_training_param"]["model"]["descriptor"]
     descriptor |= {"sel": setting["sel"], "rcut_smth": setting["rcut_smth"]}
+    small = copy.deepcopy(content["default_training_param"]["model"])
+    if setting["total_network"]:
+        small["fitting_net"]["resnet_dt"] = False
+        for part, change in setting["total_network"].items():
+            content["default_training_param"]["model"][part] |= change
     content["default_training_param"]["training"]["numb_steps"] = setting["total_steps"]
     content["training_reuse_numb_steps"] = setting["total_steps"] // 2
     numbers, steps = list(range(len(setting["md"]))), setting["md_steps"]
@@ -185,7 +197,10 @@ def param_content(case: Case, seed: int) -> dict[str, Any]:
         own["host"] = {"id": case.host.id, "build": case.host.build, "lattice_ang": case.host.lattice_ang}
     own["systems"]["loadings"] = setting["md"]
     own["bootstrap"] |= {"loadings": setting["bootstrap"], "frames_per_loading": setting["frames_per_loading"]}
+    own["bootstrap"]["rattled_frames"], own["bootstrap"]["host_displacements_ang"] = setting["rattled"]
     own["interaction"]["training_param"]["training"] = {"numb_steps": setting["steps"]}
+    if setting["total_network"]:
+        own["interaction"]["training_param"]["model"] = small
     own["interaction"]["training_reuse_numb_steps"] = setting["steps"] // 2
     job = own["gcmc_jobs"][0]
     job |= {"n_initial": [0, case.loaded], "n_moves": setting["n_moves"], "max_loading": case.max_loading}
@@ -235,8 +250,7 @@ _COMMON: dict[str, Any] = {
         },
         "bootstrap": {
             "host_snapshots": 4, "displacement_ang": 0.01, "sampled_per_loading": 6, "close_distance_ang": 1.6,
-            "rattled_frames": 12,
-            "host_displacements_ang": [0.03], "gas_frames": 24, "gas_pair_frames": 12, "gas_box_ang": 14.0,
+            "gas_frames": 24, "gas_pair_frames": 12, "gas_box_ang": 14.0,
         },
         "interaction": {
             "numb_models": 4,
