@@ -63,6 +63,8 @@ class Size:
 
 
 FULL, SHORT = Size(PRESSURES_BAR, 300_000, 40_000), Size((0.01, 0.1, 0.4), 150_000, 25_000)
+LARGE = Size(PRESSURES_BAR, 300_000, 100_000)
+"""On the crystal, whose loadings are correlated over more than 10 000 moves."""
 
 
 @dataclass(frozen=True)
@@ -302,7 +304,7 @@ def main() -> None:
     options = parser.parse_args()
     case, size, seeds = (SMALL, SHORT, options.seeds[:1]) if options.short else (SMALL, FULL, options.seeds)
     if options.host == "crystal" and not options.short:
-        case = CRYSTAL
+        case, size = CRYSTAL, LARGE
     rows = [row for seed in seeds for row in one_seed(case, size, seed, options.work.resolve())]
     print(json.dumps({"host": case.name, **verdict(rows)}))
 
