@@ -156,6 +156,7 @@ def md(
     dt_fs: Annotated[float, typer.Option(help="Time step, fs.")] = 0.5,
     sample_every: Annotated[int, typer.Option(help="Steps between frames and between committee deviations.")] = 20,
     ensemble: Annotated[str, typer.Option(help="After the equilibration: nvt, or nve for diffusion.")] = "nvt",
+    frozen_host: Annotated[bool, typer.Option("--frozen-host", help="Only the molecules move.")] = False,
     trusted: Annotated[
         float | None, typer.Option(help="Force deviation a frame must stay below, eV/Å (default: the campaign's).")
     ] = None,
@@ -190,6 +191,7 @@ def md(
         dt_ps=1e-3 * dt_fs,
         sample_every=sample_every,
         ensemble="nve" if ensemble == "nve" else "nvt",
+        frozen_host=frozen_host,
         trusted_ev_ang=trusted,
         on_untrusted=cast("Policy", on_untrusted),
         committee=committee == "run",

@@ -29,6 +29,7 @@ class MdPlan:
     sample_every : steps between frames and between committee deviations; it divides all lengths
     ensemble : after the equilibration: "nvt" (Nosé–Hoover, `thermostat_ps`), or "nve", which no thermostat touches
     trusted_ev_ang : force deviation (eV/Å) from which a frame is outside what the committee knows; None: not watched
+    frozen_host : only the molecules move, on the host as the start has it (as in Monte Carlo)
     committee : replicas take turns through the models, each moved by the forces of one of them; False: all by the first
     probe : MPI ranks and threads are those that a short measured probe found fastest
     n_beads : of path-integral MD (`alh2.production.pimd`), which has no "nve"; 1: classical nuclei
@@ -46,6 +47,7 @@ class MdPlan:
     sample_every: int
     ensemble: Ensemble = "nvt"
     thermostat_ps: float = 0.1
+    frozen_host: bool = False
     trusted_ev_ang: float | None = None
     on_untrusted: Policy = "flag"
     committee: bool = True
@@ -77,11 +79,15 @@ class MdPlan:
             raise BadInputError("beads", expected="a whole number >= 1", found=f"{self.n_beads}")
         if self.n_beads > 1 and self.ensemble == "nve":
             raise BadInputError("ensemble", expected="nvt with path-integral MD", found="nve")
+        if self.n_beads > 1 and self.frozen_host:
+            raise BadInputError("frozen host", expected="a host that moves with path-integral MD", found="a frozen one")
 
     @property
     def nuclei(self) -> str:
         """How nuclei are treated, in words."""
-        return CLASSICAL_WORDS if self.n_beads == 1 else f"quantum: path-integral MD, {self.n_beads} beads"
+        if self.n_beads > 1:
+            return f"quantum: path-integral MD, {self.n_beads} beads"
+        return f"{CLASSICAL_WORDS}, frozen host" if self.frozen_host else CLASSICAL_WORDS
 
     @property
     def segments(self) -> tuple[int, ...]:
@@ -130,21 +136,26 @@ def segment_input(
     plan: MdPlan, setting: MdRunsSetting, *, temperature_k: float, number: int, seed: int, models: tuple[str, ...]
 ) -> str:
     """LAMMPS input of segment `number`; the first one begins with velocities and the equilibration."""
-    thermostat = f"fix thermostat all nvt temp {temperature_k} {temperature_k} {plan.thermostat_ps}"
+    moving = "guests" if plan.frozen_host else "all"
+    thermostat = [f"fix thermostat {moving} nvt temp {temperature_k} {temperature_k} {plan.thermostat_ps}"]
     deviation = f" out_freq {plan.sample_every} out_file {DEVIATION_FILE}" if len(models) > 1 else ""
     read = f"read_restart ../seg.{number - 1:03d}/{END_FILE}" if number else f"read_data {CONF_FILE}"
     lines = force_lines(setting, read, models, deviation)
+    if plan.frozen_host:
+        lines += _guests_alone(setting.start)
+        thermostat.append("fix_modify thermostat temp guest_temp")
     lines += [f"timestep {plan.dt_ps}", f"thermo {plan.sample_every}", "thermo_style custom step temp pe ke etotal"]
-    lines.append("thermo_modify lost error flush yes")
+    lines.append("thermo_modify lost error flush yes" + (" temp guest_temp" if plan.frozen_host else ""))
     if not number:
-        lines.append(f"velocity all create {temperature_k} {seed} mom yes rot yes dist gaussian")
+        whole = "no" if plan.frozen_host else "yes"
+        lines.append(f"velocity {moving} create {temperature_k} {seed} mom {whole} rot {whole} dist gaussian")
         if plan.n_equilibration:
-            lines += [thermostat, f"run {plan.n_equilibration}"]
+            lines += [*thermostat, f"run {plan.n_equilibration}"]
             lines += ["unfix thermostat"] if plan.ensemble == "nve" else []
     if plan.ensemble == "nve":
-        lines.append("fix motion all nve")
+        lines.append(f"fix motion {moving} nve")
     elif number or not plan.n_equilibration:
-        lines.append(thermostat)
+        lines += thermostat
     lines += [
         f"dump frames all custom {plan.sample_every} {TRAJECTORY_FILE} id type xu yu zu",
         'dump_modify frames sort id format float "%.10g"',
@@ -152,6 +163,15 @@ def segment_input(
         f"write_restart {END_FILE}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _guests_alone(start: Frame) -> list[str]:
+    """A group of the molecules, and their temperature; a host that stands still takes no momentum from them."""
+    return [
+        f"group guests id {start.n_host + 1}:{start.n_atoms}",
+        "compute guest_temp guests temp",
+        "compute_modify guest_temp extra/dof 0",
+    ]
 
 
 def force_lines(

@@ -89,8 +89,11 @@ def run_md_plan(
     After each segment: the committee's deviation against `plan.trusted_ev_ang`, and the geometry (overlaps, H2 bonds,
     bonds of the framework). A replica whose geometry is not sound ends there, its unsound frames left out.
 
-    Raises NeedsPersonError where LAMMPS fails in every replica, and under the policy "stop".
+    Raises NeedsPersonError where LAMMPS fails in every replica, and under the policy "stop"; BadInputError for a frozen
+    host without molecules.
     """
+    if plan.frozen_host and not setting.start.n_h2:
+        raise BadInputError("frozen host", expected="molecules to move", found="none", action="give a loading")
     say = on_message or (lambda text: None)
     n_models = len(setting.graphs)
     runs = [

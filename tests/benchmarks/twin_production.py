@@ -23,6 +23,7 @@ from typing import Any, cast
 
 import numpy as np
 from ase import Atoms, units
+from ase.constraints import FixAtoms
 from ase.io import read
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import thermalize_momenta
@@ -45,7 +46,7 @@ EQUILIBRATION_STEPS = 10_000
 WANTED_COVERAGE, NORMAL_95 = 0.9, 1.96
 
 
-def exact_run(case: Case, folder: Path, start: Frame, file: Path, *, steps: int, seed: int) -> np.ndarray:
+def exact_run(case: Case, folder: Path, start: Frame, file: Path, *, steps: int, seed: int, frozen: bool) -> np.ndarray:
     """Positions (n_frames, n_atoms, 3) Å of one run without a thermostat, from `file` where it is there."""
     if file.exists():
         return cast(np.ndarray, np.load(file))
@@ -53,11 +54,15 @@ def exact_run(case: Case, folder: Path, start: Frame, file: Path, *, steps: int,
     network = build_network(from_atoms(host, n_host=len(host), host_id="x", provenance=Provenance("twin")))
     atoms = to_atoms(start)
     atoms.calc = ReferenceCalculator(network, case.parameters)
+    if frozen:
+        atoms.set_constraint(FixAtoms(range(start.n_host)))
     rng = np.random.RandomState(seed)
     thermalize_momenta(atoms, TEMPERATURE_K, rng=rng)
-    warm = {"temperature_K": TEMPERATURE_K, "friction": FRICTION_PER_FS / units.fs, "fixcm": False, "rng": rng}
-    Langevin(atoms, DT_FS * units.fs, **warm).run(EQUILIBRATION_STEPS)
-    atoms.set_momenta(atoms.get_momenta() - atoms.get_momenta().sum(axis=0) / len(atoms))
+    friction = FRICTION_PER_FS / units.fs
+    warm = Langevin(atoms, DT_FS * units.fs, temperature_K=TEMPERATURE_K, friction=friction, fixcm=False, rng=rng)
+    warm.run(EQUILIBRATION_STEPS)
+    if not frozen:
+        atoms.set_momenta(atoms.get_momenta() - atoms.get_momenta().sum(axis=0) / len(atoms))
     dynamics, frames = VelocityVerlet(atoms, DT_FS * units.fs), []
     dynamics.attach(lambda: frames.append(atoms.positions.copy()), interval=EVERY)
     dynamics.run(steps)
@@ -72,14 +77,16 @@ def exact_run(case: Case, folder: Path, start: Frame, file: Path, *, steps: int,
 
 def exact_diffusion(case: Case, folder: Path, start: Frame, options: argparse.Namespace) -> dict[str, Any]:
     """What the analysis of production says of the runs of the reference potential."""
-    work = folder / "production" / f"exact.{options.loading}"
+    work = folder / "production" / f"exact.{options.loading}{'.frozen' if options.frozen_host else ''}"
     plan = MdPlan(
         (TEMPERATURE_K,), options.replicas, options.steps, EQUILIBRATION_STEPS, options.steps, 1e-3 * DT_FS, EVERY,
-        ensemble="nve",
+        ensemble="nve", frozen_host=options.frozen_host,
     )  # fmt: skip
     runs = []
     for replica in range(options.replicas):
-        positions = exact_run(case, folder, start, work / f"r{replica}.npy", steps=options.steps, seed=replica)
+        positions = exact_run(
+            case, folder, start, work / f"r{replica}.npy", steps=options.steps, seed=replica, frozen=options.frozen_host
+        )
         symbols = start.symbols
         frames = [Frame(symbols, x, start.cell_ang, start.n_host, start.host_id) for x in positions]
         steps = [EVERY * (k + 1) for k in range(len(frames))]
@@ -108,7 +115,7 @@ def loop_diffusion(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         folder, "md", "--loading", f"{options.loading}", "--temperature", f"{TEMPERATURE_K:g}",
         "--replicas", f"{options.replicas}", "--steps", f"{options.steps}", "--segment", f"{options.steps}",
         "--equilibration", f"{EQUILIBRATION_STEPS}", "--dt-fs", f"{DT_FS}", "--sample-every", f"{EVERY}",
-        "--ensemble", "nve", "--no-probe",
+        "--ensemble", "nve", "--no-probe", *(["--frozen-host"] if options.frozen_host else []),
     )  # fmt: skip
     return temperature(folder / "campaign" / "production" / "md-runs")
 
@@ -181,13 +188,15 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, default=4)
     parser.add_argument("--steps", type=int, default=80_000)
     parser.add_argument("--moves", type=int, default=20_000)
+    parser.add_argument("--frozen-host", action="store_true", help="only the molecules move")
     parser.add_argument("--no-isotherm", action="store_true", help="diffusion alone")
     options = parser.parse_args()
     folder = options.twin.resolve()
     case = {"small": SMALL, "crystal": CRYSTAL}[folder.parent.name]
     start = on_last_host(reopen_campaign(folder / "campaign"), options.loading)
     exact = exact_diffusion(case, folder, start, options)
-    found = {"loading": options.loading, **compare_diffusion(exact, loop_diffusion(folder, options))}
+    found = {"loading": options.loading, "frozen_host": options.frozen_host}
+    found |= compare_diffusion(exact, loop_diffusion(folder, options))
     coverage = 1.0
     if not options.no_isotherm:
         found |= compare_isotherm(folder, case, options)

@@ -15,6 +15,7 @@ from ase.io.cube import read_cube
 from alh2.config.model import SelectConfig
 from alh2.core.errors import BadInputError, NeedsPersonError
 from alh2.core.frames import Frame
+from alh2.core.units import KB_EV_PER_K
 from alh2.explore.lammps import INPUT_FILE, TRAJECTORY_FILE, read_trajectory
 from alh2.production.md_analysis import RESULT_FILE, analyse
 from alh2.production.md_density import md_density
@@ -116,6 +117,27 @@ def test_constant_energy_after_equilibration(setting: MdRunsSetting) -> None:
         replace(PLAN, ensemble="nve"), setting, temperature_k=77.0, number=1, seed=1, models=("a.pb",)
     )
     assert "thermostat" not in later and "out_freq" not in later and "velocity" not in later and "run 20" in later
+
+
+def test_a_frozen_host_stands_still(setting: MdRunsSetting, local, tmp_path: Path) -> None:
+    """Molecules move through both segments, their thermostat counts them alone, and NVE keeps the energy."""
+    frozen = replace(PLAN, frozen_host=True, n_replicas=1, ensemble="nve")
+    assert frozen.nuclei == "classical nuclei, frozen host"
+    own = replace(setting, directory=tmp_path)
+    (run,) = run_md_plan(frozen, own, machine=local("lmp"))
+    assert run.ended == "" and len(run.frames) == 31
+    n_host, start = setting.start.n_host, setting.start.positions_ang
+    for frame in run.frames:
+        np.testing.assert_allclose(frame.positions_ang[:n_host], start[:n_host], atol=1e-8)
+    assert np.abs(run.frames[-1].positions_ang[n_host:] - start[n_host:]).max() > 0.02
+    rows = [line.split() for line in (tmp_path / run.name / "seg.001" / "log.lammps").read_text().splitlines()]
+    thermo = np.array([r for r in rows if len(r) == 5 and r[0].isdigit()], dtype=float)
+    kinetic = 1.5 * (setting.start.n_atoms - n_host) * KB_EV_PER_K * thermo[:, 1]
+    np.testing.assert_allclose(thermo[:, 3], kinetic, rtol=1e-3)
+    assert np.ptp(thermo[:, 4]) < 0.1 * np.ptp(thermo[:, 3])
+    empty = replace(own, start=replace(setting.start.bare_host()))
+    with pytest.raises(BadInputError, match="molecules to move"):
+        run_md_plan(frozen, empty, machine=local("lmp"))
 
 
 @pytest.mark.parametrize(

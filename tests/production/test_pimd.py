@@ -273,4 +273,6 @@ def test_plans_that_make_no_sense() -> None:
         replace(PLAN, n_beads=0)
     with pytest.raises(BadInputError, match="nvt with path-integral"):
         replace(PLAN, ensemble="nve")
+    with pytest.raises(BadInputError, match="a host that moves"):
+        replace(PLAN, frozen_host=True)
     assert PLAN.nuclei == "quantum: path-integral MD, 2 beads" and replace(PLAN, n_beads=1).nuclei == "classical nuclei"
