@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,11 +131,12 @@ def test_a_frozen_host_stands_still(setting: MdRunsSetting, local, tmp_path: Pat
     for frame in run.frames:
         np.testing.assert_allclose(frame.positions_ang[:n_host], start[:n_host], atol=1e-8)
     assert np.abs(run.frames[-1].positions_ang[n_host:] - start[n_host:]).max() > 0.02
-    rows = [line.split() for line in (tmp_path / run.name / "seg.001" / "log.lammps").read_text().splitlines()]
-    thermo = np.array([r for r in rows if len(r) == 5 and r[0].isdigit()], dtype=float)
+    log = (tmp_path / run.name / "seg.001" / "log.lammps").read_text()
+    thermo = np.array([line.split() for line in re.findall(r"^ *\d+(?: +[-+.\de]+){4} *$", log, re.M)], dtype=float)
+    assert thermo[:, 0].tolist() == list(range(50, 72, 2))
     kinetic = 1.5 * (setting.start.n_atoms - n_host) * KB_EV_PER_K * thermo[:, 1]
     np.testing.assert_allclose(thermo[:, 3], kinetic, rtol=1e-3)
-    assert np.ptp(thermo[:, 4]) < 0.1 * np.ptp(thermo[:, 3])
+    assert np.ptp(thermo[:6, 4]) < 0.01 * np.ptp(thermo[:6, 3])  # later molecules fall into a hole of this model
     empty = replace(own, start=replace(setting.start.bare_host()))
     with pytest.raises(BadInputError, match="molecules to move"):
         run_md_plan(frozen, empty, machine=local("lmp"))
