@@ -94,13 +94,6 @@ CRYSTAL = Case(
         "n_moves": 4000,
         "total_steps": 1500,
         "steps": 1500,
-        "total_network": {},
-        "rattled": [12, [0.03]],
-        "rcut_smth": 0.5,
-        "md_steps": 400,
-        "labels": 6,
-        "accurate_fraction": None,
-        "f_trust_lo": 0.2,
     },
 )
 
@@ -154,41 +147,18 @@ def param_content(case: Case, seed: int) -> dict[str, Any]:
         "n_moves": 3000,
         "total_steps": 10_000,
         "steps": 3000,
-        "total_network": {
-            "descriptor": {"rcut": 5.0, "neuron": [16, 32], "axis_neuron": 8},
-            "fitting_net": {"neuron": [100, 100, 100], "resnet_dt": True},
-        },
-        "rattled": [60, [0.03, 0.06, 0.1]],
-        "rcut_smth": 2.0,
-        "md_steps": 8000,
-        "labels": 20,
-        "accurate_fraction": 0.8,
-        "f_trust_lo": 0.3,
         **case.changes,
     }
     content = copy.deepcopy(_COMMON)
     content["type_map"] = setting["type_map"]
     descriptor = content["default_training_param"]["model"]["descriptor"]
-    descriptor |= {"sel": setting["sel"], "rcut_smth": setting["rcut_smth"]}
-    small = copy.deepcopy(content["default_training_param"]["model"])
-    if setting["total_network"]:
-        small["fitting_net"]["resnet_dt"] = False
-        for part, change in setting["total_network"].items():
-            content["default_training_param"]["model"][part] |= change
+    descriptor["sel"] = setting["sel"]
     content["default_training_param"]["training"]["numb_steps"] = setting["total_steps"]
     content["training_reuse_numb_steps"] = setting["total_steps"] // 2
-    numbers, steps = list(range(len(setting["md"]))), setting["md_steps"]
+    numbers = list(range(len(setting["md"])))
     content["model_devi_jobs"] = [
-        {
-            "sys_idx": numbers,
-            "temps": [77],
-            "nsteps": steps,
-            "trj_freq": max(40, steps // 40),
-            "ensemble": "nvt",
-            "taut": 0.05,
-        }
+        {"sys_idx": numbers, "temps": [77], "nsteps": 400, "trj_freq": 40, "ensemble": "nvt", "taut": 0.05}
     ]
-    content["fp_task_max"], content["model_devi_f_trust_lo"] = setting["labels"], setting["f_trust_lo"]
     content["fp_params"] = {"host_file": "host.extxyz", "overrides": case.overrides}
     own = content["alh2"]
     own["seed"] = seed
@@ -197,16 +167,12 @@ def param_content(case: Case, seed: int) -> dict[str, Any]:
         own["host"] = {"id": case.host.id, "build": case.host.build, "lattice_ang": case.host.lattice_ang}
     own["systems"]["loadings"] = setting["md"]
     own["bootstrap"] |= {"loadings": setting["bootstrap"], "frames_per_loading": setting["frames_per_loading"]}
-    own["bootstrap"]["rattled_frames"], own["bootstrap"]["host_displacements_ang"] = setting["rattled"]
     own["interaction"]["training_param"]["training"] = {"numb_steps": setting["steps"]}
-    if setting["total_network"]:
-        own["interaction"]["training_param"]["model"] = small
     own["interaction"]["training_reuse_numb_steps"] = setting["steps"] // 2
     job = own["gcmc_jobs"][0]
     job |= {"n_initial": [0, case.loaded], "n_moves": setting["n_moves"], "max_loading": case.max_loading}
     job["canonical_loadings"] = setting["canonical"]
     own["assess"]["loadings"] = setting["assess"]
-    own["converge"]["accurate_fraction"] = setting["accurate_fraction"]
     return content
 
 
@@ -217,7 +183,7 @@ _COMMON: dict[str, Any] = {
     "default_training_param": {
         "model": {
             "descriptor": {
-                "type": "se_e2_a", "rcut": 6.0, "neuron": [8, 16], "axis_neuron": 6,
+                "type": "se_e2_a", "rcut": 6.0, "rcut_smth": 0.5, "neuron": [8, 16], "axis_neuron": 6,
                 "type_one_side": True,
             },
             "fitting_net": {"neuron": [50, 50, 50]},
@@ -235,8 +201,10 @@ _COMMON: dict[str, Any] = {
     "training_reuse_start_pref_f": 300,
     "model_devi_dt": 0.0005,
     "model_devi_skip": 0,
+    "model_devi_f_trust_lo": 0.2,
     "model_devi_f_trust_hi": 2.0,
     "fp_style": "reference",
+    "fp_task_max": 6,
     "fp_task_min": 1,
     "alh2": {
         "systems": {},
@@ -250,7 +218,8 @@ _COMMON: dict[str, Any] = {
         },
         "bootstrap": {
             "host_snapshots": 4, "displacement_ang": 0.01, "sampled_per_loading": 6, "close_distance_ang": 1.6,
-            "gas_frames": 24, "gas_pair_frames": 12, "gas_box_ang": 14.0,
+            "rattled_frames": 12,
+            "host_displacements_ang": [0.03], "gas_frames": 24, "gas_pair_frames": 12, "gas_box_ang": 14.0,
         },
         "interaction": {
             "numb_models": 4,
@@ -267,7 +236,7 @@ _COMMON: dict[str, Any] = {
         "label": {"timeout_s": 120, "energy_window_ev_per_atom": None},
         "assess": {"per_loading": 10, "temperature_k": 77, "n_moves_between": 500},
         "converge": {
-            "force_rmse_ev_ang": None, "insertion_spread_ev": 0.002,
+            "accurate_fraction": None, "force_rmse_ev_ang": None, "insertion_spread_ev": 0.002,
             "insertion_rmse_ev": 0.005, "insertion_mean_ev": 0.001, "consecutive": 2, "max_iterations": 5,
         },
     },
