@@ -122,6 +122,16 @@ def insertion_error_ev(campaign: Campaign, iteration: int) -> float:
     return error if math.isfinite(error) else math.nan
 
 
+def force_insertion_rmse_ev(campaign: Campaign, iteration: int) -> float:
+    """RMSE (eV) of held-out insertion energies by the models that drive molecular dynamics, NaN where none is known.
+
+    Those on total energies do not learn such differences; how far off they are is how far off the places are where
+    molecules stay.
+    """
+    path = campaign.paths.assess(iteration) / f"errors.{campaign.force_committee.target}.npz"
+    return load_errors(path)[1].rmse_ev if path.exists() else math.nan
+
+
 def isotherm_directory(campaign: Campaign, quantum: Quantum) -> Path:
     """``production/isotherm``, or the folder beside it of isotherms with quantum nuclei."""
     return campaign.paths.production / ("isotherm" if quantum == "classical" else f"isotherm-{quantum}")

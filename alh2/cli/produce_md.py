@@ -74,7 +74,7 @@ def _of_campaign(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
 
     from alh2.campaign.exploring import campaign_forces, link_models
     from alh2.campaign.open import reopen_campaign
-    from alh2.campaign.producing import last_trained, on_last_host
+    from alh2.campaign.producing import force_insertion_rmse_ev, last_trained, on_last_host
     from alh2.campaign.state import load_state
     from alh2.production.md_analysis import RESULT_FILE
 
@@ -97,7 +97,8 @@ def _of_campaign(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
     try:
         with campaign.lock:
             directory.mkdir(parents=True, exist_ok=True)
-            models = link_models(campaign, last_trained(campaign, state.iteration), directory)
+            iteration = last_trained(campaign, state.iteration)
+            models = link_models(campaign, iteration, directory)
             start = on_last_host(campaign, loading)
             select = campaign.param.select
             if plan.trusted_ev_ang is None:
@@ -111,9 +112,26 @@ def _of_campaign(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
                 python=campaign.machine.gcmc.command,
             )
             _run(plan, setting, campaign.machine.model_devi, drawn)
+            if setting.start.n_h2:
+                said = insertion_words(force_insertion_rmse_ev(campaign, iteration), min(plan.temperatures_k))
+                typer.echo(said, nl=bool(said))
     finally:
         campaign.reporter.close()
     return directory
+
+
+def insertion_words(rmse_ev: float, temperature_k: float) -> str:
+    """Where errors of insertion energies put molecules elsewhere: the words for people, "" where they are below kT."""
+    from alh2.core.units import KB_EV_PER_K
+
+    kt = KB_EV_PER_K * temperature_k
+    if not rmse_ev > kt:
+        return ""
+    return (
+        f"insertion energies of these models are off by {1e3 * rmse_ev:.3g} meV (RMSE, held out), kT is "
+        f"{1e3 * kt:.3g} meV: molecules may stay, and move, otherwise than the labels would have them; compare with "
+        "alh2 produce isotherm"
+    )
 
 
 def _of_files(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:

@@ -13,7 +13,7 @@ from ase.io import write
 
 from alh2.cli import app
 from alh2.cli.errors import run_app
-from alh2.cli.produce_md import with_error
+from alh2.cli.produce_md import insertion_words, with_error
 from alh2.core.files import atomic_write_json
 from alh2.core.statistics import Estimate
 from alh2.production.isotherm_result import read_isotherm
@@ -150,3 +150,11 @@ def test_md_without_conditions_or_files_is_told_what_is_missing(files, monkeypat
 def test_an_error_that_is_not_known_is_said_in_words() -> None:
     assert with_error(Estimate(1.0, float("nan"), 1.0, 1), 3) == "1.000 (error unknown)"
     assert with_error(Estimate(1.0, 0.0123, 9.0, 1), 3) == "1.000 ± 0.012"
+
+
+def test_insertion_energies_that_are_off_are_told_beside_molecular_dynamics() -> None:
+    assert insertion_words(0.016, 77.0).startswith(
+        "insertion energies of these models are off by 16 meV (RMSE, held out), kT is"
+    )
+    assert "6.64 meV" in insertion_words(0.016, 77.0)
+    assert insertion_words(0.006, 77.0) == insertion_words(float("nan"), 77.0) == ""
