@@ -13,7 +13,7 @@ from alh2.config.rules import max_explored_loading
 from alh2.core.atoms import from_atoms, to_atoms
 from alh2.core.errors import BadInputError
 from alh2.core.files import link_file
-from alh2.core.frames import Frame, Provenance
+from alh2.core.frames import Frame, Provenance, Target
 from alh2.core.nuclei import Quantum
 from alh2.core.random_streams import seed_for, stream
 from alh2.production.committee_interval import systematic_error_ev
@@ -122,13 +122,9 @@ def insertion_error_ev(campaign: Campaign, iteration: int) -> float:
     return error if math.isfinite(error) else math.nan
 
 
-def force_insertion_rmse_ev(campaign: Campaign, iteration: int) -> float:
-    """RMSE (eV) of held-out insertion energies by the models that drive molecular dynamics, NaN where none is known.
-
-    Those on total energies do not learn such differences; how far off they are is how far off the places are where
-    molecules stay.
-    """
-    path = campaign.paths.assess(iteration) / f"errors.{campaign.force_committee.target}.npz"
+def insertion_rmse_ev(campaign: Campaign, iteration: int, target: Target) -> float:
+    """RMSE (eV) of held-out insertion energies by the models on `target`, NaN where none is known."""
+    path = campaign.paths.assess(iteration) / f"errors.{target}.npz"
     return load_errors(path)[1].rmse_ev if path.exists() else math.nan
 
 

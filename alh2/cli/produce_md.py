@@ -74,7 +74,7 @@ def _of_campaign(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
 
     from alh2.campaign.exploring import campaign_forces, link_models
     from alh2.campaign.open import reopen_campaign
-    from alh2.campaign.producing import force_insertion_rmse_ev, last_trained, on_last_host
+    from alh2.campaign.producing import insertion_rmse_ev, last_trained, on_last_host
     from alh2.campaign.state import load_state
     from alh2.production.md_analysis import RESULT_FILE
 
@@ -111,10 +111,14 @@ def _of_campaign(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
                 command=campaign.machine.model_devi.command,
                 python=campaign.machine.gcmc.command,
             )
+            moved_by = campaign.force_committee.target
+            if plan.frozen_host and models.pair_baselines:
+                setting = replace(setting, interaction=models.insertion, under=models.pair_baselines)
+                moved_by = campaign.engine_committee.target
             _run(plan, setting, campaign.machine.model_devi, drawn)
-            if setting.start.n_h2:
-                said = insertion_words(force_insertion_rmse_ev(campaign, iteration), min(plan.temperatures_k))
-                typer.echo(said, nl=bool(said))
+            rmse = insertion_rmse_ev(campaign, iteration, moved_by) if setting.start.n_h2 else math.nan
+            said = insertion_words(rmse, min(plan.temperatures_k))
+            typer.echo(said, nl=bool(said))
     finally:
         campaign.reporter.close()
     return directory

@@ -110,6 +110,8 @@ class MdRunsSetting:
     """Where and with what the runs are done.
 
     graphs : committee as LAMMPS reads it, with `forces`; start : frame all replicas begin with; their velocities differ
+    interaction, under : graphs of models of interaction energies and their pair baselines, which move the molecules on
+        a frozen host better; () where there are none, and LAMMPS does it with `graphs`
     command, python : LAMMPS, and the interpreter of alh2 on the machine that runs it
     sanity, bonds : what a sound geometry is (`alh2.select.sanity`)
     """
@@ -124,12 +126,19 @@ class MdRunsSetting:
     python: str
     sanity: SelectConfig
     bonds: HostBonds
+    interaction: tuple[Path, ...] = ()
+    under: tuple[Path, ...] = ()
 
     @property
     def shared_files(self) -> list[str]:
         """What every run reads, as seen from `directory`."""
         tables = [] if self.forces.baseline is None else [TABLE_FILE]
         return [os.path.relpath(graph, self.directory) for graph in self.graphs] + tables
+
+
+def movers(plan: MdPlan, setting: MdRunsSetting) -> tuple[Path, ...]:
+    """The models whose forces move the atoms: those of interaction energies on a frozen host, where there are any."""
+    return setting.interaction if plan.frozen_host and setting.interaction else setting.graphs
 
 
 def segment_input(

@@ -29,7 +29,10 @@ from alh2.explore.lammps import (
     write_conf,
 )
 from alh2.explore.md import MD_TIMEOUT_S
-from alh2.production.md_plan import END_FILE, MdPlan, MdRunsSetting, segment_input
+from alh2.potential.frames_npz import save_frames
+from alh2.potential.lammps_forces import GUEST
+from alh2.production.md_guests import JOB_FILE, START_FILE, WORKER_MODULE, GuestJob
+from alh2.production.md_plan import END_FILE, MdPlan, MdRunsSetting, movers, segment_input
 from alh2.production.md_probe import probed_command
 from alh2.production.pimd import (
     BeadEnergies,
@@ -95,21 +98,23 @@ def run_md_plan(
     if plan.frozen_host and not setting.start.n_h2:
         raise BadInputError("frozen host", expected="molecules to move", found="none", action="give a loading")
     say = on_message or (lambda text: None)
-    n_models = len(setting.graphs)
+    n_models = len(movers(plan, setting))
     runs = [
         MdTrajectory(t, r, member=plan.member(r, n_models)) for t in plan.temperatures_k for r in range(plan.n_replicas)
     ]
+    by_python = plan.frozen_host and bool(setting.interaction)
     setting.forces.write_table(setting.directory)
-    if plan.n_beads == 1:
+    if plan.n_beads == 1 and not by_python:
         command = probed_command(
             plan, setting, machine=machine, n_runs=len(runs), on_progress=on_progress, on_message=on_message
         )
         setting = replace(setting, command=command)
+    prepare = _prepare_guests if by_python else _prepare
     for number in range(len(plan.segments)):
         going = [run for run in runs if not run.ended]
         if not going:
             break
-        tasks = [_prepare(plan, setting, run, number, machine) for run in going]
+        tasks = [prepare(plan, setting, run, number, machine) for run in going]
         outcomes = run_tasks(
             tasks, machine=machine, base_dir=setting.directory, name=f"md.seg.{number:03d}", on_progress=on_progress
         )
@@ -162,13 +167,54 @@ def _prepare(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, number: in
     )
 
 
+def _prepare_guests(
+    plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, number: int, machine: StageMachine
+) -> Task:
+    """The same for molecules that models of interaction energies move on a frozen host; `machine` needs no launcher."""
+    folder = setting.directory / run.name / f"seg.{number:03d}"
+    folder.mkdir(parents=True, exist_ok=True)
+    models, under = (paths[run.member :] + paths[: run.member] for paths in (setting.interaction, setting.under))
+    masses = dict(zip(setting.forces.elements, setting.forces.masses_amu(setting.masses_amu), strict=True))
+    save_frames(folder / START_FILE, [setting.start])
+    before = None if not number else os.path.relpath(folder.parent / f"seg.{number - 1:03d}" / END_FILE, folder)
+    job = GuestJob(
+        models=tuple(os.path.relpath(path, folder) for path in models),
+        pair_baselines=tuple(os.path.relpath(path, folder) for path in under),
+        start=START_FILE,
+        before=before,
+        end=END_FILE,
+        mass_amu=masses[GUEST],
+        temperature_k=run.temperature_k,
+        dt_ps=plan.dt_ps,
+        ensemble=plan.ensemble,
+        thermostat_ps=plan.thermostat_ps,
+        n_equilibration=plan.n_equilibration,
+        n_steps=plan.segments[number],
+        first_step=plan.n_equilibration + sum(plan.segments[:number]),
+        sample_every=plan.sample_every,
+        seed=seed_for(setting.root_seed, "production-md", run.name),
+    )
+    job.save(folder / JOB_FILE)
+    shared = [*(os.path.relpath(path, setting.directory) for path in (*models, *under))]
+    if number:
+        shared.append(os.path.relpath(folder.parent / f"seg.{number - 1:03d}" / END_FILE, setting.directory))
+    return Task(
+        work_dir=folder,
+        command=f"{setting.python} -m {WORKER_MODULE} --job {JOB_FILE}",
+        inputs=(JOB_FILE, START_FILE, *shared),
+        outputs=(TRAJECTORY_FILE, DEVIATION_FILE, END_FILE),
+        timeout_s=MD_TIMEOUT_S,
+        label=f"MD {run.name} segment {number}",
+    )
+
+
 def _take(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, outcome: TaskOutcome) -> None:
     """Add the frames of a segment to `run`, and say why it ends where it does."""
     folder = outcome.task.work_dir
     found, beads = _frames(plan, setting, folder)
     if run.steps:
         found = [(step, frame) for step, frame in found if step > run.steps[-1]]
-    deviations = _deviations(plan, folder) if len(setting.graphs) > 1 else {}
+    deviations = _deviations(plan, folder) if len(movers(plan, setting)) > 1 else {}
     values = [deviations.get(step, math.nan) for step, _ in found]
     insane = find_insane([frame for _, frame in found], setting.sanity, setting.bonds)
     keep = next((i for i, reason in enumerate(insane) if reason), len(found))
