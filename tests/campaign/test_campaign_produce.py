@@ -49,6 +49,21 @@ def test_everything_of_a_campaign(again, alh2) -> None:
     assert stamps(made) == before and read_isotherm(made / "isotherm") == isotherm
 
 
+def test_molecules_alone_on_the_frozen_host(again, alh2) -> None:
+    """The models of interaction energies move them, in turn; what these do not know is told."""
+    conditions = ("--temperature", 77, "--replicas", 2, "--loading", 2, "--equilibration", 20, "--steps", 40)
+    done = alh2("produce", "md", again.workdir, "--frozen-host", *conditions, "--segment", 20)
+    assert done.code == 0, done.err
+    folder = again.workdir / "production" / "md-runs"
+    assert json.loads((folder / "md_runs.json").read_text())["nuclei"] == "classical nuclei, frozen host"
+    for replica in (0, 1):
+        job = json.loads((folder / f"77K.r{replica}" / "seg.001" / "guests.json").read_text())
+        assert job["models"][0].endswith(f"interaction.graph.{replica:03d}.pb")
+        assert job["before"] == "../seg.000/end.restart"
+    assert "frozen host: 6 frames of 2 runs" in done.out
+    assert "insertion energies of these models are off by" in done.out
+
+
 def test_what_cannot_be_produced_is_one_line(finished, alh2, tmp_path: Path) -> None:
     for arguments, words in (
         (("all", tmp_path), "a campaign directory (with state.json)"),
