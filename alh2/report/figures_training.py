@@ -67,6 +67,7 @@ def draw_learning(ax: Axes, curves: Sequence[LearningCurve], *, quantity: str) -
     """Curves of one target on `ax`; `quantity` is "force" (eV/Å) or "energy" (meV/atom)."""
     iterations = sorted({curve.iteration for curve in curves})
     colours = dict(zip(iterations, shades(len(iterations)), strict=True))
+    shown: list[float] = []
     for iteration in iterations:
         steps, values = [], []
         for curve in curves:
@@ -77,7 +78,10 @@ def draw_learning(ax: Axes, curves: Sequence[LearningCurve], *, quantity: str) -
                 ax.plot(steps[-1] / 1000.0, values[-1], color=colours[iteration], linewidth=0.5, alpha=0.22)
         at, level = running_rms(np.concatenate(steps), np.concatenate(values))
         ax.plot(at / 1000.0, level, color=colours[iteration], label=f"iteration {iteration}")
+        shown += [value for value in level.tolist() if value > 0.0 and np.isfinite(value)]
     ax.set_yscale("log")
+    if shown:  # single batches go far below and above
+        ax.set_ylim(min(shown) / 5.0, max(shown) * 5.0)
     ax.set_xlabel("training step (thousands)")
     ax.set_ylabel("force RMSE (eV/Å)" if quantity == "force" else "energy RMSE (meV/atom)")
     ax.margins(x=0.02)
