@@ -200,5 +200,4 @@ def md(
         launcher=launcher,
     )
     source = MdSource(campaign, tuple(model or ()), structure, machine, output, loading, seed)
-    run_command(source, plan, Drawn(density, tuple(beside or ())))
-    return 0
+    return run_command(source, plan, Drawn(density, tuple(beside or ())))

@@ -49,8 +49,8 @@ class Drawn:
     beside: tuple[Path, ...] = ()
 
 
-def run_command(source: MdSource, plan: MdPlan, drawn: Drawn) -> None:
-    """Run, analyse, show and write; raises Alh2Error with the exit code for anything that goes wrong."""
+def run_command(source: MdSource, plan: MdPlan, drawn: Drawn) -> int:
+    """Run, analyse, show and write; 0, or raises Alh2Error with the exit code for anything that goes wrong."""
     from alh2.cli.run import quiet_libraries, stop_on_signals
     from alh2.production.md_analysis import RESULT_FILE
 
@@ -67,6 +67,7 @@ def run_command(source: MdSource, plan: MdPlan, drawn: Drawn) -> None:
     except KeyboardInterrupt:
         raise InterruptedCampaignError(STOPPED) from None
     typer.echo(f"results and figures: {directory}")
+    return 0
 
 
 def _of_campaign(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:

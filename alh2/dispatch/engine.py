@@ -208,8 +208,15 @@ class Engine:
         return [watch.given_up for watch in self._watches.values() if watch.given_up]
 
     def save(self) -> None:
-        """Write dpdispatcher's state file, so that the next driver attaches to the running jobs."""
-        self.submission.submission_to_json()
+        """Write dpdispatcher's state file, so that the next driver attaches to the running jobs.
+
+        On this computer the folder is gone where another driver saw the last task end and tidied up: nothing to keep.
+        """
+        try:
+            self.submission.submission_to_json()
+        except FileNotFoundError:
+            if not self.placement.in_place or Path(self.submission.machine.context.remote_root).is_dir():
+                raise
 
     def fetch(self) -> None:
         """Bring back what the tasks wrote, leaving out files that do not exist (no-op in place)."""
