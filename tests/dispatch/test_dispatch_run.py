@@ -9,6 +9,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,7 @@ from alh2.config.model import StageMachine
 from alh2.config.policy import TaskPolicy
 from alh2.core.errors import BadInputError
 from alh2.dispatch import Progress, Task, run_tasks
+from alh2.dispatch.engine import Engine
 from alh2.dispatch.placement import place
 
 
@@ -162,6 +164,22 @@ def test_two_drivers_at_once_run_each_task_once(tmp_path, local_machine, make_ta
     assert results == [["done"] * 8] * 2
     assert sorted((tmp_path / "ran").read_text().splitlines()) == [f"input {i}" for i in range(8)]
     assert largest_overlap(tmp_path / "events") == 2
+
+
+def test_state_of_a_run_that_another_driver_tidied_up(tmp_path: Path) -> None:
+    """Its folder is gone: nothing to keep. A folder that is there and takes no file is an error."""
+
+    def fail() -> None:
+        raise FileNotFoundError("state")
+
+    def engine(folder: Path) -> Engine:
+        context = SimpleNamespace(remote_root=str(folder))
+        submission = SimpleNamespace(submission_to_json=fail, machine=SimpleNamespace(context=context))
+        return Engine(submission, SimpleNamespace(in_place=True), None)  # type: ignore[arg-type]
+
+    engine(tmp_path / "gone").save()
+    with pytest.raises(FileNotFoundError):
+        engine(tmp_path).save()
 
 
 def test_job_that_was_killed_is_started_again(tmp_path, local_machine, make_task) -> None:
