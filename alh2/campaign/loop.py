@@ -12,7 +12,6 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from alh2.campaign.assessing import assess, judged_again
 from alh2.campaign.bootstrap import bootstrap
@@ -30,7 +29,7 @@ from alh2.config.plan import planned_work
 from alh2.core.errors import Alh2Error, NeedsPersonError
 from alh2.core.files import remove_leftovers
 from alh2.dispatch.script import SCRIPT_NAME
-from alh2.dispatch.tasks import RECORD_NAME, read_record
+from alh2.dispatch.tasks import forget_failures
 
 ITERATION_STAGES: tuple[tuple[Stage, Callable[[Campaign, int], object]], ...] = (
     ("train", train),
@@ -131,18 +130,6 @@ def _ask(campaign: Campaign, state: CampaignState, message: str) -> None:
         forget_failures(campaign.paths.stage(state.stage, state.iteration))
         _stop(campaign, state, "needs-person", message)
     campaign.notifier.tell("needs-person", message)
-
-
-def forget_failures(directory: Path) -> int:
-    """Remove the records of failed tasks in `directory`, so that they run again; returns how many there were."""
-    failed = [
-        path
-        for path in directory.glob(f"**/{RECORD_NAME}")
-        if (record := read_record(path.parent)) is not None and record.state != "ok"
-    ]
-    for path in failed:
-        path.unlink(missing_ok=True)
-    return len(failed)
 
 
 def _run_stage(campaign: Campaign, state: CampaignState) -> CampaignState:

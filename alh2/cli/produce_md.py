@@ -119,7 +119,8 @@ def _of_campaign(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
             _run(plan, setting, campaign.machine.model_devi, drawn)
             rmse = insertion_rmse_ev(campaign, iteration, moved_by) if setting.start.n_h2 else math.nan
             said = insertion_words(rmse, min(plan.temperatures_k))
-            typer.echo(said, nl=bool(said))
+            if said:
+                typer.echo(said)
     finally:
         campaign.reporter.close()
     return directory

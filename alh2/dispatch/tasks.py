@@ -18,6 +18,8 @@ STDOUT_NAME = "task.out"
 STDERR_NAME = "task.err"
 
 Status = Literal["done", "failed", "timeout"]
+KILLED = (137, 143)
+"""Exit codes that a shell gives a command ended by SIGKILL and SIGTERM."""
 
 _NOISE = ("libcudart", "TensorRT", "cuInit", "cuda drivers", "oneDNN", "WARNING:tensorflow", "computation_placer")
 _TAIL_BYTES = 16_384
@@ -236,3 +238,20 @@ def last_lines(folder: Path, *, n_lines: int = 3) -> str:
         if lines:
             return " | ".join(lines[-n_lines:])[-_MESSAGE_CHARS:]
     return ""
+
+
+def forget_failures(directory: Path, *, only_killed: bool = False) -> int:
+    """Remove the records of failed tasks in `directory`, so that they run again; returns how many there were.
+
+    only_killed : those alone whose command was ended from outside, by SIGKILL or SIGTERM
+    """
+    failed = [
+        path
+        for path in directory.glob(f"**/{RECORD_NAME}")
+        if (record := read_record(path.parent)) is not None
+        and record.state != "ok"
+        and (not only_killed or record.exit_code in KILLED)
+    ]
+    for path in failed:
+        path.unlink(missing_ok=True)
+    return len(failed)

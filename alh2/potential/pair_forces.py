@@ -6,28 +6,10 @@ import math
 
 import numba
 import numpy as np
-from ase import Atoms
 
 from alh2.core.frames import ATOMS_PER_H2
-from alh2.potential.pair_baseline import PairBaseline, centres_ang
-from alh2.structure.site_kinds import site_kinds
-from alh2.structure.topology import plane_spacings_ang
-
-
-@numba.njit(cache=True)
-def _spline(r: float, first: float, spacing: float, coefficients: np.ndarray) -> tuple[float, float]:
-    """Value and slope of a uniform cubic B-spline, straight beyond its knots."""
-    n_intervals = len(coefficients) - 3
-    t = (r - first) / spacing
-    inside = min(max(t, 0.0), float(n_intervals))
-    start = min(int(inside), n_intervals - 1)
-    u = inside - start
-    v = 1.0 - u
-    c = coefficients[start : start + 4]
-    value = (v * v * v * c[0] + (3 * u * u * u - 6 * u * u + 4) * c[1] + (3 * v * v * v - 6 * v * v + 4) * c[2]) / 6.0
-    value += u * u * u * c[3] / 6.0
-    slope = (-v * v * c[0] + (3 * u * u - 4 * u) * c[1] + (4 * v - 3 * v * v) * c[2] + u * u * c[3]) / 2.0
-    return value + slope * (t - inside), slope / spacing
+from alh2.potential.pair_baseline import centres_ang
+from alh2.potential.pair_session import PairEnergy, spline_at
 
 
 @numba.njit(cache=True)
@@ -60,7 +42,7 @@ def _points(
                         r = math.sqrt(x * x + y * y + z * z)
                         if r >= cutoff:
                             continue
-                        value, slope = _spline(r, first, spacing, pairs[table[row[i], kinds[j]]])
+                        value, slope = spline_at(r, first, spacing, pairs[table[row[i], kinds[j]]])
                         total += 0.5 * value if half else value
                         pull = slope / r
                         forces[i, 0] += pull * x
@@ -69,20 +51,8 @@ def _points(
     return total
 
 
-class PairForces:
+class PairForces(PairEnergy):
     """The baseline on one frozen host."""
-
-    def __init__(self, baseline: PairBaseline, framework: Atoms) -> None:
-        self._baseline = baseline
-        self._cell = np.ascontiguousarray(framework.cell.array, dtype=np.float64)
-        inverse = np.ascontiguousarray(np.linalg.inv(self._cell))
-        span = np.floor(baseline.cutoff_ang / plane_spacings_ang(self._cell) + 0.5).astype(np.int64)
-        knots = np.array([baseline.cutoff_ang, baseline.pairs[0].first_ang, baseline.pairs[0].spacing_ang])
-        pairs = np.array([s.coefficients_ev for s in baseline.pairs])
-        self._place = (self._cell, inverse, span, knots, baseline.table(), pairs)
-        self._host = np.ascontiguousarray(framework.positions, dtype=np.float64).reshape(-1, 3)
-        self._host_kinds = baseline.numbers(site_kinds(framework))
-        self._bond_values = np.array(baseline.bond.coefficients_ev)
 
     def evaluate(self, guests_ang: np.ndarray) -> tuple[float, np.ndarray]:
         """Energy (eV) of molecules (n, 2, 3), bonds included, and the forces on their atoms, eV/Å."""
@@ -91,20 +61,21 @@ class PairForces:
         if not n:
             return 0.0, forces
         centres, step = centres_ang(guests_ang, self._cell)
+        place = (self._cell, self._inverse, self._span, self._knots, self._table, self._pairs)
         points = np.concatenate([guests_ang, centres[:, None]], axis=1).reshape(-1, 3)
         owner = np.repeat(np.arange(n), ATOMS_PER_H2 + 1)
         row = np.tile(np.array([0] * ATOMS_PER_H2 + [1]), n)
         kinds = row + len(self._baseline.kinds)
         on_points = np.zeros((len(points), 3))
         no_owner = np.full(len(self._host), -1)
-        energy = _points(points, owner, row, self._host, no_owner, self._host_kinds, False, *self._place, on_points)
-        energy += _points(points, owner, row, points, owner, kinds, True, *self._place, on_points)
+        energy = _points(points, owner, row, self._host, no_owner, self._host_kinds, False, *place, on_points)
+        energy += _points(points, owner, row, points, owner, kinds, True, *place, on_points)
         by_molecule = on_points.reshape(n, ATOMS_PER_H2 + 1, 3)
         forces += by_molecule[:, :ATOMS_PER_H2] + 0.5 * by_molecule[:, ATOMS_PER_H2:]
         bond = self._baseline.bond
         for k in range(n):
             d = float(np.linalg.norm(step[k]))
-            value, slope = _spline(d, bond.first_ang, bond.spacing_ang, self._bond_values)
+            value, slope = spline_at(d, bond.first_ang, bond.spacing_ang, self._bond_values)
             energy += value
             forces[k, 0] += slope * step[k] / d
             forces[k, 1] -= slope * step[k] / d

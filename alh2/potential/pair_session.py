@@ -20,8 +20,8 @@ H2 = ("H", "H")
 
 
 @numba.njit(cache=True)
-def _spline(r: float, first: float, spacing: float, coefficients: np.ndarray) -> float:
-    """Value of a uniform cubic B-spline, straight beyond its knots."""
+def spline_at(r: float, first: float, spacing: float, coefficients: np.ndarray) -> tuple[float, float]:
+    """Value and slope of a uniform cubic B-spline, straight beyond its knots."""
     n_intervals = len(coefficients) - 3
     t = (r - first) / spacing
     inside = min(max(t, 0.0), float(n_intervals))
@@ -33,7 +33,7 @@ def _spline(r: float, first: float, spacing: float, coefficients: np.ndarray) ->
     value = (v * v * v * c[0] + (3 * u * u * u - 6 * u * u + 4) * c[1] + (3 * v * v * v - 6 * v * v + 4) * c[2]) / 6.0
     value += u * u * u * c[3] / 6.0
     slope = (-v * v * c[0] + (3 * u * u - 4 * u) * c[1] + (4 * v - 3 * v * v) * c[2] + u * u * c[3]) / 2.0
-    return value + slope * d
+    return value + slope * d, slope / spacing
 
 
 @numba.njit(cache=True)
@@ -85,7 +85,7 @@ def _point_sum(
                         if laplacian:
                             total += _laplacian(math.sqrt(r2), first, spacing, terms[kinds[j]])
                         else:
-                            total += _spline(math.sqrt(r2), first, spacing, terms[kinds[j]])
+                            total += spline_at(math.sqrt(r2), first, spacing, terms[kinds[j]])[0]
     return total
 
 
@@ -131,7 +131,8 @@ class PairEnergy:
         """Energy (eV) of a molecule's own bond."""
         _, step = centres_ang(sites_ang[None], self._cell)
         bond = self._baseline.bond
-        return float(_spline(float(np.linalg.norm(step)), bond.first_ang, bond.spacing_ang, self._bond_values))
+        value, _ = spline_at(float(np.linalg.norm(step)), bond.first_ang, bond.spacing_ang, self._bond_values)
+        return float(value)
 
     def laplacian_ev_ang2(self, sites_ang: np.ndarray, others_ang: np.ndarray) -> float:
         """Laplacian of the energy of a molecule with others, see `alh2.potential.feynman_hibbs.GuestPairs`."""

@@ -136,9 +136,14 @@ class MdRunsSetting:
         return [os.path.relpath(graph, self.directory) for graph in self.graphs] + tables
 
 
+def guests_alone(plan: MdPlan, setting: MdRunsSetting) -> bool:
+    """Whether models of interaction energies move the molecules, without LAMMPS (`alh2.production.md_guests`)."""
+    return plan.frozen_host and bool(setting.interaction)
+
+
 def movers(plan: MdPlan, setting: MdRunsSetting) -> tuple[Path, ...]:
-    """The models whose forces move the atoms: those of interaction energies on a frozen host, where there are any."""
-    return setting.interaction if plan.frozen_host and setting.interaction else setting.graphs
+    """The models whose forces move the atoms."""
+    return setting.interaction if guests_alone(plan, setting) else setting.graphs
 
 
 def segment_input(

@@ -16,7 +16,7 @@ from alh2.core.files import atomic_write_text
 from alh2.core.frames import Frame
 from alh2.core.random_streams import seed_for
 from alh2.dispatch.run import Progress, run_tasks
-from alh2.dispatch.tasks import Task, TaskOutcome
+from alh2.dispatch.tasks import Task, TaskOutcome, forget_failures
 from alh2.explore.lammps import (
     CONF_FILE,
     DEVIATION_FILE,
@@ -32,7 +32,7 @@ from alh2.explore.md import MD_TIMEOUT_S
 from alh2.potential.frames_npz import save_frames
 from alh2.potential.lammps_forces import GUEST
 from alh2.production.md_guests import JOB_FILE, START_FILE, WORKER_MODULE, GuestJob
-from alh2.production.md_plan import END_FILE, MdPlan, MdRunsSetting, movers, segment_input
+from alh2.production.md_plan import END_FILE, MdPlan, MdRunsSetting, guests_alone, movers, segment_input
 from alh2.production.md_probe import probed_command
 from alh2.production.pimd import (
     BeadEnergies,
@@ -90,7 +90,8 @@ def run_md_plan(
     """All replicas, segment by segment, finished ones reused.
 
     After each segment: the committee's deviation against `plan.trusted_ev_ang`, and the geometry (overlaps, H2 bonds,
-    bonds of the framework). A replica whose geometry is not sound ends there, its unsound frames left out.
+    bonds of the framework). A replica whose geometry is not sound ends there, its unsound frames left out. One that was
+    killed from outside runs again.
 
     Raises NeedsPersonError where LAMMPS fails in every replica, and under the policy "stop"; BadInputError for a frozen
     host without molecules.
@@ -102,19 +103,22 @@ def run_md_plan(
     runs = [
         MdTrajectory(t, r, member=plan.member(r, n_models)) for t in plan.temperatures_k for r in range(plan.n_replicas)
     ]
-    by_python = plan.frozen_host and bool(setting.interaction)
+    by_python = guests_alone(plan, setting)
+    forget_failures(setting.directory, only_killed=True)
     setting.forces.write_table(setting.directory)
     if plan.n_beads == 1 and not by_python:
         command = probed_command(
             plan, setting, machine=machine, n_runs=len(runs), on_progress=on_progress, on_message=on_message
         )
         setting = replace(setting, command=command)
-    prepare = _prepare_guests if by_python else _prepare
     for number in range(len(plan.segments)):
         going = [run for run in runs if not run.ended]
         if not going:
             break
-        tasks = [prepare(plan, setting, run, number, machine) for run in going]
+        if by_python:
+            tasks = [_prepare_guests(plan, setting, run, number) for run in going]
+        else:
+            tasks = [_prepare(plan, setting, run, number, machine) for run in going]
         outcomes = run_tasks(
             tasks, machine=machine, base_dir=setting.directory, name=f"md.seg.{number:03d}", on_progress=on_progress
         )
@@ -167,10 +171,8 @@ def _prepare(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, number: in
     )
 
 
-def _prepare_guests(
-    plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, number: int, machine: StageMachine
-) -> Task:
-    """The same for molecules that models of interaction energies move on a frozen host; `machine` needs no launcher."""
+def _prepare_guests(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, number: int) -> Task:
+    """The same for molecules that models of interaction energies move on a frozen host."""
     folder = setting.directory / run.name / f"seg.{number:03d}"
     folder.mkdir(parents=True, exist_ok=True)
     models, under = (paths[run.member :] + paths[: run.member] for paths in (setting.interaction, setting.under))

@@ -19,12 +19,12 @@ from alh2.campaign.labelling import (
     label_frames,
     store_frames,
 )
-from alh2.campaign.loop import forget_failures
 from alh2.config.load import load_machine
 from alh2.config.model import LabelConfig
 from alh2.config.policy import TaskPolicy
 from alh2.core.frames import Frame, Label, LabelledFrame, Provenance
 from alh2.dataset.store import DatasetStore
+from alh2.dispatch.tasks import forget_failures
 from alh2.label.quarantine import read_quarantine
 from alh2.label.reference_labeler import for_host
 from alh2.label.registry import make_labeler

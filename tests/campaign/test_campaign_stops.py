@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from alh2.campaign.loop import forget_failures
+from alh2.dispatch.tasks import forget_failures
 
 pytestmark = pytest.mark.slow
 
@@ -133,3 +133,12 @@ def test_forget_failures_leaves_what_went_well(tmp_path: Path) -> None:
     assert forget_failures(tmp_path) == 3
     assert [p.parent.name for p in tmp_path.glob("**/task.done")] == ["a"]
     assert forget_failures(tmp_path / "absent") == 0
+
+
+def test_what_was_killed_alone_is_forgotten(tmp_path: Path) -> None:
+    """A command that failed by itself would fail again."""
+    for name, code in (("itself", 1), ("crashed", 139), ("killed", 137), ("ended", 143)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "task.done").write_text(f"digest {code} 10 1 failed\n")
+    assert forget_failures(tmp_path, only_killed=True) == 2
+    assert sorted(p.parent.name for p in tmp_path.glob("*/task.done")) == ["crashed", "itself"]
