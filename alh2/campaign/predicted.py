@@ -16,7 +16,7 @@ from alh2.report.scene import DensityScene, density_scene
 from alh2.report.stored import read_figures
 
 MAPS = ("density.",)
-"""Projected densities: the page has their isosurfaces instead."""
+"""Projected densities: the page has their isosurfaces instead. (It has the distributions in a section of their own.)"""
 
 
 def predictions(campaign: Campaign, isotherm: Isotherm | None) -> Predictions:
@@ -25,7 +25,7 @@ def predictions(campaign: Campaign, isotherm: Isotherm | None) -> Predictions:
     try:
         return Predictions(
             isotherm=isotherm,
-            isotherm_figures=tuple(read_figures(isotherms, prefix="predicted_", leave_out=MAPS)),
+            isotherm_figures=tuple(read_figures(isotherms, prefix="predicted_", leave_out=(*MAPS, "rdf"))),
             isotherm_made=read_made(isotherms),
             md=read_md_summary(runs),
             md_figures=tuple(read_figures(runs, prefix="md_", leave_out=MAPS)),

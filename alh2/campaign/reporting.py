@@ -24,9 +24,11 @@ from alh2.core.explored import SelectionVerdict
 from alh2.core.nuclei import Quantum
 from alh2.explore.explored_file import load_explored
 from alh2.label.quarantine import read_quarantine
+from alh2.production.isotherm_places import read_places
 from alh2.production.isotherm_result import Isotherm, read_isotherm
 from alh2.production.md import read_md
 from alh2.report.html import summary_picture, write_report
+from alh2.report.isotherm_files import rdf_of
 from alh2.report.model import (
     InsertionErrors,
     IsothermPoint,
@@ -212,11 +214,13 @@ def _calibrations(campaign: Campaign, last: int) -> list[IterationCalibration]:
 
 
 def _rdfs(campaign: Campaign) -> list[Rdf]:
+    """Monte Carlo first: on total energies, the models of MD know places less well than those of the isotherm."""
+    found = [rdf_of(place) for place in read_places(campaign.paths.production / "isotherm")]
     result = read_md(campaign.paths.production / "md")
-    if result is None or not result.r_ang:
-        return []
-    label = f"{result.n_h2} H2, {result.n_frames} frames"
-    return [Rdf(result.temperature_k, label, np.array(result.r_ang), np.array(result.g), np.array(result.g_error))]
+    if result is not None and result.r_ang:
+        curves = (np.array(values) for values in (result.r_ang, result.g, result.g_error))
+        found.append(Rdf(result.temperature_k, f"MD, {result.n_h2} H2", *curves))
+    return found
 
 
 def _isotherm(campaign: Campaign, quantum: Quantum = "classical") -> Isotherm | None:

@@ -8,6 +8,7 @@ from alh2.analysis.density import DensityGrid, guest_density, write_cube
 from alh2.analysis.rdf import guest_centres_ang
 from alh2.core.atoms import to_atoms
 from alh2.core.errors import BadInputError
+from alh2.core.frames import Frame
 from alh2.explore.gcmc_job import read_samples
 from alh2.production.isotherm_result import Isotherm, IsothermPoint
 
@@ -26,18 +27,25 @@ def shown_points(isotherm: Isotherm) -> list[IsothermPoint]:
     ]
 
 
-def point_density(directory: Path, point: IsothermPoint, path: Path) -> DensityGrid:
-    """Mean density over the kept configurations of all chains of `point`, written to `path` with the frozen host.
+def point_frames(directory: Path, point: IsothermPoint) -> list[list[Frame]]:
+    """Configurations that each chain of `point` kept; directory : of the isotherm.
 
-    directory : of the isotherm. The first run of a chain is left out where it has others: it holds the transient.
-    Raises BadInputError where no configuration was kept.
+    The first run of a chain is left out where it has others: it holds the transient.
     """
-    frames = []
+    chains = []
     for chain in point.chains:
         name = f"{point.temperature_k:g}K.{point.pressure_bar:g}bar.{chain.n_initial}h2"
         runs = sorted((directory / name).glob("run.*"))
-        for run in runs[1:] or runs:
-            frames += read_samples(run).frames
+        chains.append([frame for run in runs[1:] or runs for frame in read_samples(run).frames])
+    return chains
+
+
+def point_density(directory: Path, point: IsothermPoint, path: Path) -> DensityGrid:
+    """Mean density over the kept configurations of all chains of `point`, written to `path` with the frozen host.
+
+    directory : of the isotherm. Raises BadInputError where no configuration was kept.
+    """
+    frames = [frame for chain in point_frames(directory, point) for frame in chain]
     if not frames:
         raise BadInputError(str(directory), expected="kept configurations of the point", found="none")
     host = frames[0].bare_host()

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import numpy as np
 from ase import Atoms, units
@@ -89,12 +89,20 @@ class Interaction:
         return float(energy[0]) / self._scale + own, forces[0, n_host:].reshape(-1, 2, 3) / self._scale + on_guests
 
 
+class Moves(Protocol):
+    """What moves molecules on a host that stands still."""
+
+    def evaluate(self, guests_ang: np.ndarray) -> tuple[float, np.ndarray]:
+        """Energy (eV) and forces (n, 2, 3) eV/Å of molecules (n, 2, 3) Å."""
+        ...
+
+
 class OnHost(Calculator):  # type: ignore[misc]
     """ASE calculator of the molecules alone."""
 
     implemented_properties = ["energy", "forces"]
 
-    def __init__(self, model: Interaction) -> None:
+    def __init__(self, model: Moves) -> None:
         super().__init__()
         self._model = model
 

@@ -11,6 +11,7 @@ from typing import Any
 from alh2.analysis.diffusion import Arrhenius
 from alh2.core.errors import BadInputError
 from alh2.core.files import from_fields, read_json
+from alh2.core.nuclei import CLASSICAL_WORDS
 from alh2.production.committee_interval import CommitteeInterval
 from alh2.production.md_analysis import RESULT_FILE
 
@@ -53,12 +54,13 @@ class TemperatureSummary:
 
 @dataclass(frozen=True)
 class MdSummary:
-    """All temperatures and the Arrhenius line; ensemble and length as asked for."""
+    """All temperatures and the Arrhenius line; ensemble and length as asked for, nuclei and host in words."""
 
     ensemble: str
     length_ps: float
     temperatures: tuple[TemperatureSummary, ...]
     arrhenius: Arrhenius | None
+    nuclei: str = CLASSICAL_WORDS
 
 
 def read_md_summary(directory: Path) -> MdSummary | None:
@@ -75,6 +77,7 @@ def read_md_summary(directory: Path) -> MdSummary | None:
             float(plan["n_steps"]) * float(plan["dt_ps"]),
             tuple(_temperature(entry, path) for entry in tree["temperatures"]),
             None if line is None else from_fields(_numbers(line), Arrhenius, where=f"{path}, arrhenius"),
+            str(tree.get("nuclei", CLASSICAL_WORDS)),
         )
     except (KeyError, TypeError) as error:
         raise BadInputError(str(path), expected="the results of alh2 produce md", found=f"no {error}") from None

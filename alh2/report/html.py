@@ -91,7 +91,7 @@ def _summary_production(insertion_ax: Axes, rdf_ax: Axes, isotherm_ax: Axes, dat
         insertion_ax.set_aspect("auto")
     rdf_ax.set_title("Where H₂ sits")
     if data.rdfs:
-        production.draw_rdf(rdf_ax, data.rdfs)
+        production.draw_rdf(rdf_ax, [r for r in data.rdfs if r.temperature_k == data.temperature_k] or data.rdfs)
     else:
         _not_yet(rdf_ax)
     isotherm_ax.set_title("How much adsorbs")

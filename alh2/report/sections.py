@@ -29,7 +29,7 @@ SOURCES = {
     "calibration": "iter.NNNNNN/03.assess/calibration.*.json, iter.NNNNNN/02.fp/trust.json",
     "selection": "iter.NNNNNN/02.fp/selection.csv, iter.NNNNNN/01.model_devi/explored.npz",
     "coverage": "iter.NNNNNN/02.fp/selection.csv, iter.NNNNNN/01.model_devi/explored.npz, state.json",
-    "rdf": "production/md/md.json, production/md/made.json",
+    "rdf": "production/isotherm/places.json, production/md/md.json, made.json beside them",
     "density": "the cube files named under the figures",
     "isotherm": "production/isotherm/isotherm.json, production/isotherm/made.json",
     "dynamics": "production/md-runs/md_runs.json, production/md-runs/made.json",
@@ -79,9 +79,7 @@ def build_sections(data: ReportData) -> list[Section]:
         _calibration(data),
         _selection(data),
         _coverage(data),
-        Section(
-            "rdf", "Where H₂ sits", words.rdf_words(data.rdfs), [production.rdf_figure(data.rdfs)] if data.rdfs else []
-        ),
+        Section("rdf", "Where H₂ sits", words.rdf_words(data), [production.rdf_figure(data.rdfs)] if data.rdfs else []),
         _density(data),
         _isotherm(data),
         _dynamics(data),

@@ -98,7 +98,8 @@ def md_words(summary: MdSummary) -> list[str]:
     """How long, what ended early, and the activation energy."""
     n = len(summary.temperatures)
     text = [
-        f"{summary.ensemble.upper()}, {summary.length_ps:g} ps per replica at {n} temperature{'s' if n != 1 else ''}. "
+        f"{summary.ensemble.upper()}, {summary.length_ps:g} ps per replica at {n} temperature{'s' if n != 1 else ''}, "
+        f"{summary.nuclei}. "
         "Errors come from the scatter over replicas, or over blocks of a single one."
     ]
     untrusted = sum(t.n_untrusted for t in summary.temperatures)

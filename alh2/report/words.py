@@ -238,6 +238,20 @@ def selection_words(counts: Sequence[SelectionCount]) -> list[str]:
     return text
 
 
+def _mover_words(data: ReportData) -> list[str]:
+    """Where other models than those of Monte Carlo move the atoms: how far their insertion energies are off."""
+    errors = [e for e in data.insertions if e.target == "total" and e.label_ev.size]
+    if not errors or not any(e.target == "interaction" for e in data.insertions):
+        return []
+    s = insertion_statistics(max(errors, key=lambda e: e.iteration), data.temperature_k)
+    told = (
+        "Monte Carlo (MC) is on a frozen host, with the models of interaction energies that make the isotherm. The "
+        "host of molecular dynamics (MD) moves, by models of total energies, whose held-out insertion energies have an "
+        f"RMSE of {1000 * s.rmse_ev:.1f} meV; kT is {1000 * s.kt_ev:.1f} meV."
+    )
+    return [told + (" Where the two differ, believe Monte Carlo." if s.rmse_ev > s.kt_ev else "")]
+
+
 def first_peak_ang(rdf: Rdf) -> float | None:
     """Position of the first maximum: the highest g within 0.3 Å either side, at least half the global maximum."""
     if not rdf.g.size or not rdf.g.max() > 0:
@@ -249,11 +263,12 @@ def first_peak_ang(rdf: Rdf) -> float | None:
     return None
 
 
-def rdf_words(rdfs: Sequence[Rdf]) -> list[str]:
-    """First peaks against the two references."""
+def rdf_words(data: ReportData) -> list[str]:
+    """First peaks against the two references, and whose models put the molecules there."""
+    rdfs = data.rdfs
     if not rdfs:
-        return [f"{NOT_YET} Production molecular dynamics follows convergence."]
-    text = []
+        return [f"{NOT_YET} Production follows convergence."]
+    text = [*_mover_words(data)]
     for rdf in rdfs:
         peak = first_peak_ang(rdf)
         if peak is None:

@@ -19,12 +19,15 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -158,20 +161,42 @@ def last_iteration(workdir: Path) -> int:
     return max(int(p.parent.parent.name[5:]) for p in workdir.glob("iter.*/03.assess/assess.json"))
 
 
-def loop_points(
-    workdir: Path, folder: Path, host: Atoms, case: Case, size: Size, seed: int
-) -> tuple[list[dict[str, Point]], float]:
-    """Points of every member of the interaction committee, and the error (eV) of its insertion energies."""
+@dataclass(frozen=True)
+class Chains:
+    """What `runs` is asked for with one potential."""
+
+    file: Path
+    load: Callable[[], Potential]
+    moves: int
+    seed: int
+
+
+def loop_chains(workdir: Path, folder: Path, size: Size, seed: int) -> tuple[list[Chains], float]:
+    """Chains of every member of the interaction committee, and the error (eV) of its insertion energies."""
     iteration = last_iteration(workdir)
     directory = workdir / f"iter.{iteration:06d}"
-    errors, insertions = load_errors(directory / "03.assess" / "errors.interaction.npz")
-    del errors
-    answers = []
+    _, insertions = load_errors(directory / "03.assess" / "errors.interaction.npz")
+    chains = []
     for member in members(directory / "00.train", "interaction", insertions.models_ev.shape[0]):
         load = partial(load_potential, member.frozen, pair_baseline=member.pair_baseline)
         file = folder / f"loop.{iteration}.{member.index}.json"
-        answers.append(runs(file, host, load, case, size, moves=size.model_moves, seed=seed + 1000 * member.index))
-    return answers, systematic_error_ev(insertions.errors_ev)
+        chains.append(Chains(file, load, size.model_moves, seed + 1000 * member.index))
+    return chains, systematic_error_ev(insertions.errors_ev)
+
+
+def one_thread() -> None:
+    """Chains run side by side: none of them may take the cores of the others."""
+    for name in ("OMP_NUM_THREADS", "DP_INTRA_OP_PARALLELISM_THREADS", "DP_INTER_OP_PARALLELISM_THREADS"):
+        os.environ[name] = "1"
+
+
+def side_by_side(asked: list[Chains], host: Atoms, case: Case, size: Size) -> list[dict[str, Point]]:
+    """Points of each of `asked`, two potentials at a time."""
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=one_thread) as pool:
+        pending = [
+            pool.submit(runs, c.file, host, c.load, case, size, moves=c.moves, seed=c.seed) for c in asked
+        ]  # fmt: skip
+        return [done.result() for done in pending]
 
 
 def compare(
@@ -243,13 +268,17 @@ def one_seed(case: Case, size: Size, seed: int, work: Path) -> list[dict[str, An
     param, machine = write_inputs(case, seed, folder)
     workdir = campaign(folder, param, machine)
     host = to_atoms(load_frames(workdir / "init" / "hosts.npz")[-1])
-    exact = partial(exact_potential, case.parameters)
-    truth = runs(folder / "truth.json", host, exact, case, size, moves=size.truth_moves, seed=seed)
-    loop, error_ev = loop_points(workdir, folder, host, case, size, seed)
-    paper = runs(
-        folder / "paper.json", host, partial(paper_potential, folder, param, machine, seed), case, size,
-        moves=size.model_moves, seed=seed,
-    )  # fmt: skip
+    exact, one_loading = (
+        partial(exact_potential, case.parameters),
+        partial(paper_potential, folder, param, machine, seed),
+    )
+    of_loop, error_ev = loop_chains(workdir, folder, size, seed)
+    asked = [
+        Chains(folder / "paper.json", one_loading, size.model_moves, seed),
+        Chains(folder / "truth.json", exact, size.truth_moves, seed),
+        *of_loop,
+    ]
+    paper, truth, *loop = side_by_side(asked, host, case, size)
     rows = compare(truth, paper, loop, error_ev)
     for row in rows:
         print(

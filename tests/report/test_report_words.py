@@ -117,15 +117,26 @@ def test_isotherm_agreement_is_counted() -> None:
     assert words.isotherm_words([])[0].startswith(words.NOT_YET)
 
 
-def test_first_peak_is_the_first_and_not_the_noise() -> None:
+def test_first_peak_is_the_first_and_not_the_noise(empty_data: ReportData) -> None:
     r = np.arange(0.05, 8, 0.1)
     g = 10 * np.exp(-(((r - 2.75) / 0.2) ** 2)) + 12 * np.exp(-(((r - 4.15) / 0.3) ** 2))
     g[3] = 1.0
     assert words.first_peak_ang(Rdf(77.0, "x", r, g, g)) == pytest.approx(2.75)
     assert words.first_peak_ang(Rdf(77.0, "x", r, 0 * g, g)) is None
-    text = words.rdf_words([Rdf(77.0, "run", r, g, g)])[0]
+    (text,) = words.rdf_words(replace(empty_data, rdfs=[Rdf(77.0, "run", r, g, g)]))
     assert "2.75 ± 0.05 Å" in text and "+0.02 Å from 2.73 Å" in text and "+0.06 Å from 2.69 Å" in text
-    assert "no peak" in words.rdf_words([Rdf(77.0, "run", r, 0 * g, g)])[0]
+    assert "no peak" in words.rdf_words(replace(empty_data, rdfs=[Rdf(77.0, "run", r, 0 * g, g)]))[0]
+
+
+def test_places_by_models_that_do_not_know_them(report_data: ReportData) -> None:
+    """Molecular dynamics by models of total energies beside Monte Carlo by others: which of the two to believe."""
+    (told, *_) = words.rdf_words(report_data)
+    assert "by models of total energies" in told and told.endswith("believe Monte Carlo.")
+    good = [replace(e, model_ev=e.label_ev + 0.001) for e in report_data.insertions]
+    (told, *_) = words.rdf_words(replace(report_data, insertions=good))
+    assert "RMSE of 1.0 meV; kT is 6.6 meV." in told and "believe" not in told
+    alone = [e for e in report_data.insertions if e.target == "total"]
+    assert "Monte Carlo" not in words.rdf_words(replace(report_data, insertions=alone))[0]
 
 
 def test_verdict_reports_convergence_and_its_absence(report_data: ReportData, empty_data: ReportData) -> None:
