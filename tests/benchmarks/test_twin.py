@@ -20,7 +20,7 @@ from twin import Point, around_sites, compare, verdict
 from twin_case import BOND_ANG, CRYSTAL, SMALL, TEMPERATURE_K, Case, write_inputs
 from twin_production import compare_diffusion
 from twin_rdf import moved, near_sites, peak_ang, shell_counts
-from twin_truth import exact_potential
+from twin_truth import exact_pairs, exact_potential
 
 from alh2.config.load import load_machine, load_param
 from alh2.core.frames import Frame
@@ -28,6 +28,7 @@ from alh2.core.units import EV_IN_KJ_PER_MOL
 from alh2.gcmc import RigidMolecule, simulate
 from alh2.label.reference_network import HostNetwork
 from alh2.label.reference_pes import reference_energy_forces
+from alh2.potential.pair_forces import PairForces
 from alh2.structure.loading import load_h2
 from alh2.structure.sites import al_open_indices
 
@@ -38,10 +39,13 @@ def test_truth_is_the_reference_potential(case: Case) -> None:
     loaded = load_h2(host, case.loaded, rng=np.random.default_rng(3), min_distance_ang=2.0)
     frame = Frame(tuple(loaded.get_chemical_symbols()), loaded.positions, loaded.cell.array, len(host), "x")
     still = HostNetwork(frame.symbols[: len(host)], np.zeros((0, 2), int), np.zeros((0, 3)), np.zeros(0, int))
-    wanted, _ = reference_energy_forces(frame, case.parameters, still)
+    wanted, forces = reference_energy_forces(frame, case.parameters, still)
     guests = loaded.positions[len(host) :].reshape(-1, 2, 3)
     session = exact_potential(case.parameters).start(host, ("H", "H"), guests)
     assert session.energy_ev == pytest.approx(wanted, abs=1e-6)
+    energy, on_guests = PairForces(exact_pairs(case.parameters), host).evaluate(guests)
+    assert energy == pytest.approx(wanted, abs=1e-6)
+    assert np.allclose(on_guests.reshape(-1, 3), forces[len(host) :], atol=1e-4)
     moved = guests[0] + 0.2
     change = session.trial(0, moved)
     positions = frame.positions_ang.copy()

@@ -30,6 +30,7 @@ from ase.md.langevin import Langevin
 from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.velocitydistribution import thermalize_momenta
 from twin_case import CRYSTAL, SMALL, TEMPERATURE_K, Case
+from twin_truth import exact_pairs
 
 from alh2.campaign.open import reopen_campaign
 from alh2.campaign.producing import on_last_host
@@ -38,6 +39,7 @@ from alh2.core.atoms import from_atoms, to_atoms
 from alh2.core.frames import Frame, Provenance
 from alh2.label.reference_calculator import ReferenceCalculator
 from alh2.label.reference_network import build_network
+from alh2.potential.pair_forces import PairForces
 from alh2.production.md_analysis import RESULT_FILE, analyse
 from alh2.production.md_guests import OnHost
 from alh2.production.md_plan import MdPlan
@@ -48,31 +50,18 @@ EQUILIBRATION_STEPS = 10_000
 WANTED_COVERAGE, NORMAL_95 = 0.9, 1.96
 
 
-class ReferenceOnHost:
-    """Energy and forces of molecules on a host that stands still, of the reference potential."""
-
-    def __init__(self, atoms: Atoms, n_host: int) -> None:
-        self._atoms, self._n_host = atoms, n_host
-
-    def evaluate(self, guests_ang: np.ndarray) -> tuple[float, np.ndarray]:
-        """Energy (eV), with that of the host, and forces (n, 2, 3) eV/Å of molecules (n, 2, 3) Å."""
-        host_ang = self._atoms.positions[: self._n_host]
-        self._atoms.positions = np.concatenate([host_ang, guests_ang.reshape(-1, 3)])
-        forces = self._atoms.get_forces()[self._n_host :]
-        return self._atoms.get_potential_energy(), forces.reshape(guests_ang.shape)
-
-
 def exact_run(case: Case, folder: Path, start: Frame, file: Path, *, steps: int, seed: int, frozen: bool) -> np.ndarray:
     """Positions (n_frames, n_atoms, 3) Å of one run, from `file` where it is there."""
     if file.exists():
         return cast(np.ndarray, np.load(file))
-    host = cast(Atoms, read(folder / "host.extxyz"))
-    network = build_network(from_atoms(host, n_host=len(host), host_id="x", provenance=Provenance("twin")))
     atoms = to_atoms(start)
-    atoms.calc = ReferenceCalculator(network, case.parameters)
     if frozen:  # molecules alone: the thermostat counts all atoms that it is given
-        truth, atoms = ReferenceOnHost(atoms, start.n_host), atoms[start.n_host :]
-        atoms.calc = OnHost(truth)
+        atoms = atoms[start.n_host :]
+        atoms.calc = OnHost(PairForces(exact_pairs(case.parameters), to_atoms(start.bare_host())))
+    else:
+        host = cast(Atoms, read(folder / "host.extxyz"))
+        network = build_network(from_atoms(host, n_host=len(host), host_id="x", provenance=Provenance("twin")))
+        atoms.calc = ReferenceCalculator(network, case.parameters)
     rng = np.random.RandomState(seed)
     thermalize_momenta(atoms, TEMPERATURE_K, rng=rng)
     friction = FRICTION_PER_FS / units.fs

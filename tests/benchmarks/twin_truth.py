@@ -22,6 +22,11 @@ FIRST_ANG, SPACING_ANG = 0.8, 0.01
 
 def exact_potential(params: ReferenceParameters) -> PairBaselinePotential:
     """Interaction energies of H2 with a frozen host and each other, the bond included."""
+    return PairBaselinePotential(NoPotential(), exact_pairs(params), "the reference potential")
+
+
+def exact_pairs(params: ReferenceParameters) -> PairBaseline:
+    """Its terms as splines."""
     elements = ("Al", *sorted(entry.element for entry in params.host_lj))
     end = params.cutoff_ang
     zero = _spline(lambda r: (np.zeros(len(r)), np.zeros(len(r))), FIRST_ANG, end)
@@ -29,9 +34,7 @@ def exact_potential(params: ReferenceParameters) -> PairBaselinePotential:
     pairs.append(_spline(partial(guest_guest_pair, params=params), FIRST_ANG, end))
     pairs += [zero] * (n_pair_terms(len(elements)) - len(pairs))
     bond = _spline(partial(bond_pair, params=params), 0.4, 1.5)
-    return PairBaselinePotential(
-        NoPotential(), PairBaseline(elements, end, tuple(pairs), bond, 1.0), "the reference potential"
-    )
+    return PairBaseline(elements, end, tuple(pairs), bond, 1.0)
 
 
 def _spline(pair: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], first_ang: float, last_ang: float) -> Spline:
