@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from types import ModuleType
 
 import numpy as np
@@ -15,6 +16,9 @@ MINIMUM_FOR_DETECTION = 20
 
 TENTHS, SIGNIFICANT = 10, 2.58
 """Parts that are dropped from the start, and standard errors beyond which a part is not like the rest (1 in 100)."""
+
+FEW_BLOCKS, MORE_BLOCKS, MANY_EFFECTIVE = 5, 10, 100.0
+"""Blocks of `cautious_mean_and_error`: few, and more from so many effective values on."""
 
 FAST_FROM = 20_000
 """Longer series use pymbar's coarser grid of lags."""
@@ -64,6 +68,32 @@ def mean_and_error(series: Sequence[float] | np.ndarray, *, discard_equilibratio
     inefficiency = min(statistical_inefficiency(kept), n / 2)
     variance = float(kept.var()) * inefficiency / (n - inefficiency)
     return Estimate(mean, math.sqrt(variance), n / inefficiency, n, discarded)
+
+
+def cautious_mean_and_error(series: Sequence[float] | np.ndarray) -> Estimate:
+    """`mean_and_error`, with an error whose 1.96-fold holds in short runs with slow modes too.
+
+    Where a fast mode hides a slow one, as in Monte Carlo of a dense fluid, the sum over the autocorrelation ends in
+    noise before the slow part, and errors come out too small. The scatter of a few long blocks sees it (batch means;
+    Schmeiser, *Oper. Res.* 1982, 30, 556). The error is the larger of the two, that of the blocks times t/1.96 with
+    Student's t of 95 % for their number. `tests/benchmarks/short_runs.py` compares. Raises ValueError as
+    `mean_and_error` does.
+    """
+    found = mean_and_error(series)
+    n_blocks = FEW_BLOCKS if found.n_effective < MANY_EFFECTIVE else MORE_BLOCKS
+    if found.n_samples < MINIMUM_FOR_DETECTION or found.standard_error == 0.0:
+        return found
+    wide = block_error(series, n_blocks=n_blocks).standard_error * _student_factor(n_blocks - 1)
+    return replace(found, standard_error=max(found.standard_error, wide))
+
+
+@cache
+def _student_factor(degrees: int) -> float:
+    """By how much an error known from few values is to be widened, that its 1.96-fold holds 95 % of the time."""
+    from scipy.stats import norm
+    from scipy.stats import t as student_t
+
+    return float(student_t.ppf(0.975, degrees) / norm.ppf(0.975))
 
 
 def block_error(series: Sequence[float] | np.ndarray, *, n_blocks: int = 5) -> Estimate:
@@ -132,7 +162,7 @@ def equilibration_length(series: Sequence[float] | np.ndarray) -> int:
     step = values.size // TENTHS
     settled = values[values.size // 2 :]
     inside = min(1.0, min(statistical_inefficiency(settled), settled.size / 2) / step)
-    width = math.sqrt(float(settled.var()) * inside + mean_and_error(settled).standard_error ** 2)
+    width = math.sqrt(float(settled.var()) * inside + cautious_mean_and_error(settled).standard_error ** 2)
     for start in range(0, values.size // 2, step):
         if abs(float(values[start : start + step].mean() - settled.mean())) <= SIGNIFICANT * width:
             return start

@@ -145,10 +145,10 @@ def _frames(result: GcmcResult, start: Frame, spec: GcmcSpec) -> tuple[list[Fram
 
 
 def _summary(result: GcmcResult, described: str, wall_s: float) -> GcmcSummary:
-    from alh2.core.statistics import mean_and_error
+    from alh2.core.statistics import cautious_mean_and_error
 
     n = result.n_adsorbed_estimate
-    energy = mean_and_error(result.adsorption_energy_ev)
+    energy = cautious_mean_and_error(result.adsorption_energy_ev)
     return GcmcSummary(
         n_adsorbed=n.mean,
         n_adsorbed_error=n.standard_error,

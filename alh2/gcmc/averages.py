@@ -9,7 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from alh2.core.statistics import Estimate, block_error, equilibration_length, mean_and_error, statistical_inefficiency
+from alh2.core.statistics import (
+    Estimate,
+    block_error,
+    cautious_mean_and_error,
+    equilibration_length,
+    statistical_inefficiency,
+)
 from alh2.core.units import EV_IN_KJ_PER_MOL, beta_per_ev
 
 MOST_BLOCKS = 50
@@ -24,7 +30,7 @@ class Averages:
 
     n_discarded : samples left out at the start, the later of what N and the energy ask for
     inefficiency : samples worth one independent sample, the larger of those of N and of the energy
-    n_adsorbed, adsorption_energy_ev : means per cell, with errors from the autocorrelation
+    n_adsorbed, adsorption_energy_ev : means per cell, with the errors of `cautious_mean_and_error`
     n_adsorbed_blocks : the same mean of N with the error from blocks; NaN where the run holds too few of them
     isosteric_heat_kj_per_mol : q_st by fluctuations, positive where adsorption is exothermic; NaN where N never changes
     """
@@ -62,14 +68,19 @@ def averages(n_adsorbed: np.ndarray, adsorption_energy_ev: np.ndarray, *, temper
     n, u = n[start:], u[start:]
     inefficiency = max(statistical_inefficiency(n), statistical_inefficiency(u))
     n_blocks = min(MOST_BLOCKS, int(n.size / (BLOCK_LENGTH * inefficiency)))
-    number = mean_and_error(n)
+    number = cautious_mean_and_error(n)
     blocks = (
         block_error(n, n_blocks=n_blocks)
         if n_blocks >= LEAST_BLOCKS
         else Estimate(number.mean, math.nan, float(n_blocks), n.size)
     )
     return Averages(
-        start, inefficiency, number, mean_and_error(u), blocks, isosteric_heat([(n, u)], temperature_k=temperature_k)
+        start,
+        inefficiency,
+        number,
+        cautious_mean_and_error(u),
+        blocks,
+        isosteric_heat([(n, u)], temperature_k=temperature_k),
     )
 
 

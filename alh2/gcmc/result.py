@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from alh2.core.nuclei import CLASSICAL_WORDS
-from alh2.core.statistics import Estimate, mean_and_error
+from alh2.core.statistics import Estimate, cautious_mean_and_error
 from alh2.gcmc.averages import Averages, averages, isosteric_heat
 from alh2.gcmc.hybrid import HybridRecord
 from alh2.gcmc.molecule import RigidMolecule
@@ -124,7 +124,7 @@ class GcmcResult:
 
         (Nothing was seen to happen, so nothing is known of how rarely it does.)
         """
-        estimate = mean_and_error(self.n_adsorbed)
+        estimate = cautious_mean_and_error(self.n_adsorbed)
         if self.move_weights.insertion > 0.0 and np.ptp(self.n_adsorbed) == 0:
             return replace(estimate, standard_error=math.nan)
         return estimate
@@ -179,7 +179,7 @@ class GcmcResult:
 
     def summary(self) -> dict[str, Any]:
         """JSON-able record of conditions and results (no series, no frames); unknown errors are None."""
-        energy = mean_and_error(self.adsorption_energy_ev)
+        energy = cautious_mean_and_error(self.adsorption_energy_ev)
         known = math.isfinite(self.n_adsorbed_error)
         return {
             "temperature_k": self.temperature_k,

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.stats import t as student_t
 
-from alh2.core.statistics import Estimate, statistical_inefficiency
+from alh2.core.statistics import Estimate, cautious_mean_and_error, statistical_inefficiency
 from alh2.core.units import beta_per_ev
 
 NORMAL_95 = 1.959964
@@ -124,5 +124,5 @@ def reweighted(values: np.ndarray, change_ev: np.ndarray, *, temperature_k: floa
     terms = weights * (values - mean) * values.size
     inefficiency = max(statistical_inefficiency(values), statistical_inefficiency(terms))
     n_independent = values.size / inefficiency
-    error = float(np.sqrt(np.mean(terms**2) / n_independent))
+    error = max(float(np.sqrt(np.mean(terms**2) / n_independent)), cautious_mean_and_error(terms).standard_error)
     return Reweighted(Estimate(mean, error, n_independent * effective, values.size), effective, weights)

@@ -11,6 +11,7 @@ from alh2.core.statistics import (
     FAST_FROM,
     Estimate,
     block_error,
+    cautious_mean_and_error,
     combine_replicas,
     equilibration_length,
     mean_and_error,
@@ -72,6 +73,31 @@ def test_block_error_agrees_with_the_exact_one() -> None:
     rng = np.random.default_rng(5)
     squares = np.array([block_error(ar1(rng, 4000, 0.8), n_blocks=10).standard_error ** 2 for _ in range(100)])
     assert abs(squares.mean() - exact_error(4000, 0.8) ** 2) < 4 * squares.std(ddof=1) / 10 + 0.05 * squares.mean()
+
+
+@pytest.mark.physics
+@pytest.mark.parametrize("n", [1250, 5000, 20_000])
+def test_cautious_errors_hold_where_a_fast_mode_hides_a_slow_one(n: int) -> None:
+    """Correlation times of 5 and 100 values, most of the variance in the fast mode."""
+    rng = np.random.default_rng(21)
+    fast, slow = math.exp(-1 / 5), math.exp(-1 / 100)
+    runs = [0.7 * ar1(rng, n, fast) + 0.25 * ar1(rng, n, slow) for _ in range(200)]
+    cautious = [cautious_mean_and_error(run) for run in runs]
+    plain = [mean_and_error(run) for run in runs]
+    held, plainly = (np.mean([abs(e.mean) <= 1.96 * e.standard_error for e in found]) for found in (cautious, plain))
+    assert held >= 0.9 and held > plainly
+    assert all(c.standard_error >= p.standard_error and c.mean == p.mean for c, p in zip(cautious, plain, strict=True))
+    exact = math.hypot(0.7 * exact_error(n, fast), 0.25 * exact_error(n, slow))
+    assert float(np.sqrt(np.mean([e.standard_error**2 for e in cautious]))) < 1.6 * exact
+
+
+def test_cautious_errors_by_hand() -> None:
+    """Five blocks of means 0, 4, 0, 4, 2: standard error 2/√5, t of four degrees 2.776."""
+    series = np.repeat([0.0, 4.0, 0.0, 4.0, 2.0], 8)
+    found = cautious_mean_and_error(series)
+    assert found.standard_error == pytest.approx(2 / math.sqrt(5) * 2.7764451 / 1.9599640, rel=1e-6)
+    assert cautious_mean_and_error([1.0, 2.0, 3.0]) == mean_and_error([1.0, 2.0, 3.0])
+    assert cautious_mean_and_error([3.0] * 50).standard_error == 0.0
 
 
 def test_block_error_by_hand() -> None:
