@@ -89,7 +89,7 @@ def exact_diffusion(case: Case, folder: Path, start: Frame, options: argparse.Na
     """What the analysis of production says of the runs of the reference potential, two of them at a time."""
     work = folder / "production" / f"exact.{options.loading}{'.frozen' if options.frozen_host else ''}"
     plan = MdPlan(
-        (TEMPERATURE_K,), options.replicas, options.steps, EQUILIBRATION_STEPS, options.steps, 1e-3 * DT_FS, EVERY,
+        (TEMPERATURE_K,), options.exact_replicas, options.steps, EQUILIBRATION_STEPS, options.steps, 1e-3 * DT_FS, EVERY,
         thermostat_ps=THERMOSTAT_PS, frozen_host=options.frozen_host,
     )  # fmt: skip
     runs = []
@@ -99,7 +99,7 @@ def exact_diffusion(case: Case, folder: Path, start: Frame, options: argparse.Na
                 exact_run, case, folder, start, work / f"r{replica}.{options.steps}.npy", steps=options.steps,
                 seed=replica, frozen=options.frozen_host,
             )
-            for replica in range(options.replicas)
+            for replica in range(options.exact_replicas)
         ]  # fmt: skip
     for replica, done in enumerate(pending):
         positions = done.result()
@@ -202,6 +202,7 @@ def main() -> None:
     parser.add_argument("twin", type=Path)
     parser.add_argument("--loading", type=int, default=6)
     parser.add_argument("--replicas", type=int, default=8)
+    parser.add_argument("--exact-replicas", type=int, default=8)
     parser.add_argument("--steps", type=int, default=80_000)
     parser.add_argument("--moves", type=int, default=20_000)
     parser.add_argument("--frozen-host", action="store_true", help="only the molecules move")
