@@ -89,8 +89,8 @@ def exact_diffusion(case: Case, folder: Path, start: Frame, options: argparse.Na
     """What the analysis of production says of the runs of the reference potential, two of them at a time."""
     work = folder / "production" / f"exact.{options.loading}{'.frozen' if options.frozen_host else ''}"
     plan = MdPlan(
-        (TEMPERATURE_K,), options.exact_replicas, options.steps, EQUILIBRATION_STEPS, options.steps, 1e-3 * DT_FS, EVERY,
-        thermostat_ps=THERMOSTAT_PS, frozen_host=options.frozen_host,
+        (TEMPERATURE_K,), options.exact_replicas, options.steps, EQUILIBRATION_STEPS, options.steps, 1e-3 * DT_FS,
+        EVERY, thermostat_ps=THERMOSTAT_PS, frozen_host=options.frozen_host,
     )  # fmt: skip
     runs = []
     with ProcessPoolExecutor(2) as pool:
