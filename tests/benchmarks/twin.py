@@ -8,8 +8,8 @@ exact loading and energy at every pressure, starting empty and starting loaded. 
 (a) the usual protocol: one loading, molecular dynamics at 77 K, total energies, no loop;
 (b) the full loop (`alh2 run`), every model of its interaction committee run, with the interval of the committee.
 
-Everything is kept in FOLDER: the same command goes on where it was stopped. `--short`: the small host, one seed, three
-pressures. The last line is JSON; `passed` is what is asked of (b): the loading within 5 % or its 95 % interval at every
+Everything is kept in FOLDER: the same command goes on where it was stopped. `--short`: the small host, one seed, shorter
+runs. The last line is JSON; `passed` is what is asked of (b): the loading within 5 % or its 95 % interval at every
 pressure from both starts, energy per molecule within 0.3 kJ/mol, intervals that cover at least 90 % of all points with
 half-widths of at most 20 % of the loading; H2 near open Al sites within its interval at 90 % of the points.
 """
@@ -65,9 +65,11 @@ class Size:
     model_moves: int
 
 
-FULL, SHORT = Size(PRESSURES_BAR, 300_000, 40_000), Size((0.01, 0.1, 0.4), 150_000, 25_000)
+FULL, SHORT = Size(PRESSURES_BAR, 300_000, 40_000), Size(PRESSURES_BAR, 100_000, 25_000)
 LARGE = Size(PRESSURES_BAR, 300_000, 100_000)
-"""On the crystal, where chains of 40 000 moves scatter by more than their errors."""
+"""On the crystal, where chains of 40 000 moves scatter by more than their errors. All of the same pressures: of six
+points all would have to be covered for the 90 % that are asked, which intervals of 95 % do in 74 of 100 runs; of ten
+one may be missed, 91 of 100."""
 
 
 @dataclass(frozen=True)
@@ -326,7 +328,7 @@ def _distribution(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", action="store_true", help="small host, one seed, three pressures")
+    parser.add_argument("--short", action="store_true", help="small host, one seed, shorter runs")
     parser.add_argument("--host", choices=("small", "crystal"), default="small")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "alh2-twin")
