@@ -10,8 +10,8 @@ exact loading and energy at every pressure, starting empty and starting loaded. 
 
 Everything is kept in FOLDER: the same command goes on where it was stopped. `--short`: the small host, one seed,
 shorter runs. The last line is JSON; `passed` is what is asked of (b): the loading within 5 % or its 95 % interval at
-every pressure from both starts, energy per molecule within 0.3 kJ/mol, intervals that cover at least 90 % of all points with
-half-widths of at most 20 % of the loading; H2 near open Al sites within its interval at 90 % of the points.
+every pressure from both starts, energy per molecule within 0.3 kJ/mol, intervals that cover at least 90 % of all points
+with half-widths of at most 20 % of the loading; H2 near open Al sites within its interval at 90 % of the points.
 """
 
 from __future__ import annotations
