@@ -377,6 +377,7 @@ def show(isotherm: Isotherm) -> None:
         heat = "unknown" if math.isnan(p.heat_kj_per_mol) else f"{p.heat_kj_per_mol:.2f} {known}"
         notes = "  chains disagree" * p.hysteresis + "  not as exact as asked" * (not p.reached)
         notes += "  held down by the largest loading allowed" * p.is_limited
+        notes += f"  hole in model {', '.join(map(str, p.holes))}" if p.holes else ""
         above = "" if math.isnan(p.n_excess) else f"{p.n_excess:.4g}"
         interval = f"± {p.half_width_95:.2g}" if math.isfinite(p.half_width_95) else "unknown"
         row = f"{p.temperature_k:7g} {p.pressure_bar:10g}  {loading} {interval:>13} {above:>10} {wt:7.3f} {mol:8.3f}   "

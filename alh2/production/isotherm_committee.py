@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,8 +24,9 @@ from alh2.production.committee_interval import (
     reweighted,
 )
 from alh2.production.energies_worker import energies_task, read_energies
+from alh2.production.holes import MOST_CHECKED, depths_ev, shares_alone, spread_evenly
 from alh2.production.isotherm_chains import PointRuns, new_point, run_points
-from alh2.production.isotherm_plan import IsothermPlan, IsothermSetting
+from alh2.production.isotherm_plan import IsothermPlan, IsothermSetting, member_folder
 from alh2.production.isotherm_result import CommitteePoint, MemberAnswer
 
 
@@ -74,9 +75,13 @@ def ask_committee(
             on_message=on_message,
         )  # fmt: skip
     answers |= {key: _run_answer(key[1], run) for key, run in runs.items()}
+    answers |= {(i, 0): _run_answer(0, point) for i, point in enumerate(points)}
+    ran = {(i, 0): point for i, point in enumerate(points)} | runs
+    for key, share in _shares_alone(setting, ran, machine, on_progress).items():
+        answers[key] = replace(answers[key], alone=share)
     return [
         committee_point(
-            [_run_answer(0, point), *(answers[i, m] for m in others)],
+            [answers[i, m] for m in range(len(setting.committee))],
             n_variance=point.averages.n_variance,
             insertion_error_ev=setting.insertion_error_ev,
             temperature_k=point.temperature_k,
@@ -90,12 +95,15 @@ def committee_point(
 ) -> CommitteePoint:
     """Intervals from the members' answers; an unknown error of the insertion energy (NaN) adds nothing.
 
-    An error δ of the energy per molecule shifts the isosteric heat by δ.
+    An error δ of the energy per molecule shifts the isosteric heat by δ. Answers from holes (`MemberAnswer.in_hole`)
+    count where fewer than two others are left.
     """
+    sound = [a for a in answers if not a.in_hole]
+    counted = sound if len(sound) > 1 else answers
     known = insertion_error_ev if math.isfinite(insertion_error_ev) else 0.0
-    loadings = [Estimate(a.n_absolute, a.n_absolute_error, math.nan, 0) for a in answers]
+    loadings = [Estimate(a.n_absolute, a.n_absolute_error, math.nan, 0) for a in counted]
     shift = loading_error(n_variance, known, temperature_k=temperature_k)
-    heats = [Estimate(a.heat_kj_per_mol, a.heat_error_kj_per_mol, math.nan, 0) for a in answers]
+    heats = [Estimate(a.heat_kj_per_mol, a.heat_error_kj_per_mol, math.nan, 0) for a in counted]
     return CommitteePoint(
         committee_interval(loadings, model_error=shift),
         _interval_of_known(heats, model_error=known * EV_IN_KJ_PER_MOL),
@@ -135,29 +143,50 @@ def _reweighted(sample: _Kept, member: int, point: PointRuns) -> MemberAnswer | 
     )  # fmt: skip
 
 
+def _shares_alone(
+    setting: IsothermSetting,
+    ran: Mapping[tuple[int, int], PointRuns],
+    machine: StageMachine,
+    on_progress: Callable[[Progress], None] | None,
+) -> dict[tuple[int, int], float]:
+    """Part of the configurations of each run that its model alone holds deep, by point and member."""
+    kept = _evaluated(setting, list(ran.values()), machine, on_progress, name="holes", most=MOST_CHECKED)
+    depths = [depths_ev(found.energies_ev, member) for (_, member), found in zip(ran, kept, strict=True)]
+    return dict(zip(ran, shares_alone(depths), strict=True))
+
+
 def _evaluated(
     setting: IsothermSetting,
     points: Sequence[PointRuns],
     machine: StageMachine,
     on_progress: Callable[[Progress], None] | None,
+    *,
+    name: str = "committee",
+    most: int | None = None,
 ) -> list[_Kept]:
-    """Energies of the configurations kept at each of `points` by all members; one task for each point."""
+    """Energies of the configurations kept at each of `points` by all members; one task for each point.
+
+    name : of the folders of the tasks; most : configurations of a point; None: all
+    """
     committee = setting.committee
     frames = [_kept_frames(point) for point in points]
+    if most is not None:
+        frames = [[kept[k] for k in spread_evenly(len(kept), most)] for kept in frames]
     tasks = [
         energies_task(
-            setting.directory / f"committee.{point.temperature_k:g}K.{point.pressure_bar:g}bar",
+            setting.directory
+            / f"{member_folder(point.chains[0].member)}{name}.{point.temperature_k:g}K.{point.pressure_bar:g}bar",
             kept,
             models=[m.engine for m in committee],
             pairs=[m.pair_baseline for m in committee if m.pair_baseline is not None],
             command=setting.command,
-            label=f"committee {point.temperature_k:g} K {point.pressure_bar:g} bar",
+            label=f"{name} {point.temperature_k:g} K {point.pressure_bar:g} bar",
         )
         for point, kept in zip(points, frames, strict=True)
         if kept
     ]
     outcomes = run_tasks(
-        tasks, machine=machine, base_dir=setting.directory, name="committee.energies", on_progress=on_progress
+        tasks, machine=machine, base_dir=setting.directory, name=f"{name}.energies", on_progress=on_progress
     )
     failed = [f"{o.task.work_dir}: {o.message}" for o in outcomes if o.status != "done"]
     if failed:

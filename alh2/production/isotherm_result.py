@@ -13,6 +13,7 @@ from alh2.core.errors import BadInputError
 from alh2.core.files import atomic_write_json, from_fields, read_json
 from alh2.core.nuclei import CLASSICAL_WORDS
 from alh2.production.committee_interval import NORMAL_95, CommitteeInterval
+from alh2.production.holes import MOST_ALONE
 from alh2.production.isotherm_points import ChainResult
 
 RESULT_FILE = "isotherm.json"
@@ -54,6 +55,7 @@ class MemberAnswer:
     method : "run", or "reweighted" samples of the first member; effective : fraction of the independent samples that
         carry the weight, 1 for a run
     hysteresis : its own chains disagree
+    alone : part of the configurations of its run that it alone holds deep (`alh2.production.holes`)
     """
 
     member: int
@@ -64,6 +66,12 @@ class MemberAnswer:
     heat_error_kj_per_mol: float
     effective: float
     hysteresis: bool = False
+    alone: float = 0.0
+
+    @property
+    def in_hole(self) -> bool:
+        """Whether too many of its configurations are such that the answer says nothing."""
+        return self.alone > MOST_ALONE
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,11 @@ class IsothermPoint:
     chains: tuple[ChainResult, ...]
     committee: CommitteePoint | None = None
     at_limit: float = 0.0
+
+    @property
+    def holes(self) -> tuple[int, ...]:
+        """Members of the committee whose runs ended in a hole of their own."""
+        return () if self.committee is None else tuple(m.member for m in self.committee.members if m.in_hole)
 
     @property
     def is_limited(self) -> bool:
@@ -210,7 +223,20 @@ def point_words(point: IsothermPoint) -> str:
         words += f"; 95 % interval of the committee ± {point.half_width_95:.2g}"
     if point.is_limited:
         words += f"; {point.at_limit:.0%} of the samples are at the largest loading explored, which holds it down"
+    words += hole_words(point)
     return words if point.reached else f"{words}; not as exact as asked for"
+
+
+def hole_words(point: IsothermPoint) -> str:
+    """What is wrong with models whose runs ended in holes, "" where none did."""
+    if not point.holes or point.committee is None:
+        return ""
+    which = ", ".join(f"{m.member} ({m.alone:.0%})" for m in point.committee.members if m.in_hole)
+    left_out = "left out" if len(point.committee.members) - len(point.holes) > 1 else "not left out, too few are left"
+    return (
+        f"; configurations that no other model holds so deep in the runs of model {which}: {left_out}; label such "
+        "configurations and train on"
+    )
 
 
 def interval_words(isotherm: Isotherm) -> str:

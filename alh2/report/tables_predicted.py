@@ -40,7 +40,8 @@ def points_table(isotherm: Isotherm) -> PageTable:
 def _chains(point: IsothermPoint) -> str:
     words = "disagree" if point.hysteresis else "agree"
     words += "" if point.reached else ", not as exact as asked for"
-    return words + (", held down by the largest loading explored" if point.is_limited else "")
+    words += ", held down by the largest loading explored" if point.is_limited else ""
+    return words + (f", hole in model {', '.join(map(str, point.holes))}" if point.holes else "")
 
 
 def henry_table(isotherm: Isotherm) -> PageTable:

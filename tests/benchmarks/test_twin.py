@@ -113,6 +113,17 @@ def test_verdict_can_fail() -> None:
     assert model == pytest.approx(0.01 / (8.617333e-5 * TEMPERATURE_K), rel=1e-6)
 
 
+def test_a_model_in_a_hole_is_left_out_and_named() -> None:
+    key, flat = "0.1/0", (0.0005,) * 50
+    good = [{key: Point(5.0 + 0.01 * k, 0.1, 1.0, -6.0, 0.05, depths_ev=flat)} for k in range(3)]
+    fallen = {key: Point(5.0, 0.1, 1.0, -9.0, 0.05, depths_ev=flat[:30] + (0.4,) * 20)}
+    truth = {key: Point(5.0, 0.05, 1.0, -6.0, 0.02)}
+    (row,) = compare(truth, truth, [*good, fallen], 1e-4)
+    assert row["models_in_holes"] == [3] and abs(row["energy_off_kj_per_mol"]) < 1e-9
+    (row,) = compare(truth, truth, [*good, {key: replace(fallen[key], depths_ev=flat)}], 1e-4)
+    assert row["models_in_holes"] == [] and row["energy_off_kj_per_mol"] == pytest.approx(-0.75)
+
+
 def test_distributions_are_counted_and_compared() -> None:
     host = SMALL.bare_host()
     result = simulate(

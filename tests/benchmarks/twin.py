@@ -23,7 +23,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -50,6 +50,7 @@ from alh2.potential.frames_npz import load_frames
 from alh2.potential.load import load_potential
 from alh2.potential.protocol import Potential
 from alh2.production.committee_interval import committee_interval, loading_error, systematic_error_ev
+from alh2.production.holes import MOST_ALONE, depths_ev, shares_alone, spread_evenly
 from alh2.train.members import members
 
 MAX_FRAMES = 400
@@ -77,6 +78,7 @@ class Point:
     """One run: molecules per cell, its variance, and energy per molecule (kJ/mol), with standard errors.
 
     shells, near : of H2 around an open Al, see `twin_rdf.shell_counts`
+    depths_ev : how much deeper (eV) its model holds configurations than the others of the committee do
     """
 
     n: float
@@ -86,6 +88,7 @@ class Point:
     energy_error_kj_per_mol: float
     shells: tuple[float, ...] = ()
     near: tuple[float, ...] = ()
+    depths_ev: tuple[float, ...] = ()
 
     @property
     def loading(self) -> Estimate:
@@ -94,21 +97,23 @@ class Point:
 
 
 def runs(
-    file: Path, host: Atoms, load: Callable[[], Potential], case: Case, size: Size, *, moves: int, seed: int
-) -> dict[str, Point]:
+    file: Path, host: Atoms, load: Callable[[], Potential], case: Case, size: Size, *, moves: int, seed: int,
+    others: Sequence[Callable[[], Potential]] = (),
+) -> dict[str, Point]:  # fmt: skip
     """Points of the potential that `load` gives, by "pressure/start"; those in `file` are done, and nothing is loaded
-    where it has all of them."""
+    where it has all of them. others : the models that are asked about its configurations"""
     done: dict[str, Point] = {}
     if file.exists():
         done = {key: Point(**value) for key, value in json.loads(file.read_text()).items()}
     molecule, grid = RigidMolecule.h2(BOND_ANG), None
+    asked: list[Potential] = []
     for pressure in size.pressures_bar:
         for start in (0, case.loaded):
             key = f"{pressure:g}/{start}"
             if key in done:
                 continue
             if grid is None:
-                potential = load()
+                potential, asked = load(), [other() for other in others]
                 grid = host_energy_grid(
                     host, molecule, potential, temperature_k=TEMPERATURE_K, seed=seed, spacing_ang=0.7,
                     most_refined=300, min_distance_ang=MIN_DISTANCE_ANG,
@@ -119,13 +124,28 @@ def runs(
                 seed=seed + len(done), n_initial=start, energy_grid=grid, min_distance_ang=MIN_DISTANCE_ANG,
                 max_molecules=case.max_loading, max_frames=MAX_FRAMES, move_weights=(WEIGHTS),
             )  # fmt: skip
-            done[key] = _point(result)
+            done[key] = replace(_point(result), depths_ev=tuple(depths(result, asked).tolist()) if asked else ())
             atomic_write_json(file, {name: asdict(point) for name, point in done.items()})
             print(f"{file.parent.name}/{file.stem} {key}: {done[key].n:.2f} ± {done[key].n_error:.2f} H2", flush=True)
     return done
 
 
 WEIGHTS = {"insertion": 25, "deletion": 25, "translation": 20, "rotation": 20, "reinsertion": 10}
+
+
+def depths(result: GcmcResult, others: Sequence[Potential]) -> np.ndarray:
+    """How much deeper (eV) the model of a run holds its configurations than `others` do, some of them, (n,)."""
+    frames = [result.frames[k] for k in spread_evenly(len(result.frames))]
+    symbols = result.adsorbate.symbols
+    own = [f.energy_ev - result.host_energy_ev - len(f.guests_ang) * result.molecule_energy_ev for f in frames]
+    energies = [own]
+    for other in others:
+        gas = other.molecule_energy_ev(symbols, result.adsorbate.sites_ang)
+        nothing = np.empty((0, len(symbols), 3))
+        bare = other.start(result.framework, symbols, nothing).energy_ev
+        of = [other.start(result.framework, symbols, f.guests_ang).energy_ev for f in frames]
+        energies.append([e - bare - len(f.guests_ang) * gas for e, f in zip(of, frames, strict=True)])
+    return depths_ev(np.array(energies), 0)
 
 
 def _point(result: GcmcResult) -> Point:
@@ -171,6 +191,7 @@ class Chains:
     load: Callable[[], Potential]
     moves: int
     seed: int
+    others: tuple[Callable[[], Potential], ...] = ()
 
 
 def loop_chains(workdir: Path, folder: Path, size: Size, seed: int) -> tuple[list[Chains], float]:
@@ -178,11 +199,12 @@ def loop_chains(workdir: Path, folder: Path, size: Size, seed: int) -> tuple[lis
     iteration = last_iteration(workdir)
     directory = workdir / f"iter.{iteration:06d}"
     _, insertions = load_errors(directory / "03.assess" / "errors.interaction.npz")
+    committee = members(directory / "00.train", "interaction", insertions.models_ev.shape[0])
+    loads = [partial(load_potential, m.frozen, pair_baseline=m.pair_baseline) for m in committee]
     chains = []
-    for member in members(directory / "00.train", "interaction", insertions.models_ev.shape[0]):
-        load = partial(load_potential, member.frozen, pair_baseline=member.pair_baseline)
-        file = folder / f"loop.{iteration}.{member.index}.json"
-        chains.append(Chains(file, load, size.model_moves, seed + 1000 * member.index))
+    for k, load in enumerate(loads):
+        file = folder / f"loop.{iteration}.{k}.json"
+        chains.append(Chains(file, load, size.model_moves, seed + 1000 * k, (*loads[:k], *loads[k + 1 :])))
     return chains, systematic_error_ev(insertions.errors_ev)
 
 
@@ -196,8 +218,9 @@ def side_by_side(asked: list[Chains], host: Atoms, case: Case, size: Size) -> li
     """Points of each of `asked`, two potentials at a time."""
     with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=one_thread) as pool:
         pending = [
-            pool.submit(runs, c.file, host, c.load, case, size, moves=c.moves, seed=c.seed) for c in asked
-        ]  # fmt: skip
+            pool.submit(runs, c.file, host, c.load, case, size, moves=c.moves, seed=c.seed, others=c.others)
+            for c in asked
+        ]
         return [done.result() for done in pending]
 
 
@@ -205,13 +228,14 @@ def compare(
     truth: dict[str, Point], paper: dict[str, Point], loop: list[dict[str, Point]], error_ev: float
 ) -> list[dict[str, Any]]:
     """One row per pressure and start."""
-    rows = []
+    rows, holes = [], in_holes(loop)
     for key, run in truth.items():
         pressure, start = key.split("/")
         both = [truth[k] for k in truth if k.split("/")[0] == pressure]
         exact = replace(run, n=float(np.mean([p.n for p in both])))
         exact_error = math.sqrt(sum(p.n_error**2 for p in both)) / len(both)
-        mine = [points[key] for points in loop]
+        sound = [points[key] for k, points in enumerate(loop) if (k, key) not in holes]
+        mine = sound if len(sound) > 1 else [points[key] for points in loop]
         shift = loading_error(float(np.mean([p.n_variance for p in mine])), error_ev, temperature_k=TEMPERATURE_K)
         interval = committee_interval([p.loading for p in mine], model_error=shift)
         half = math.hypot(interval.half_width_95, 1.96 * exact_error)
@@ -224,6 +248,7 @@ def compare(
                 "exact": exact.n,
                 "exact_error": exact_error,
                 "loop": interval.mean,
+                "models_in_holes": [k for k in range(len(loop)) if (k, key) in holes],
                 "half_width_95": interval.half_width_95,
                 "statistical": interval.statistical,
                 "committee": interval.committee,
@@ -238,6 +263,13 @@ def compare(
             }
         )
     return rows
+
+
+def in_holes(loop: list[dict[str, Point]]) -> set[tuple[int, str]]:
+    """Models and points whose configurations no other model holds so deep: `alh2 produce isotherm` leaves them out."""
+    keys = [(k, key) for k, points in enumerate(loop) for key in points]
+    shares = shares_alone([np.array(loop[k][key].depths_ev) for k, key in keys])
+    return {key for key, share in zip(keys, shares, strict=True) if share > MOST_ALONE}
 
 
 def around_sites(exact: list[Point], loop: list[Point], paper: Point) -> dict[str, Any]:

@@ -14,11 +14,12 @@ from alh2.core.frames import Frame
 from alh2.core.units import EV_IN_KJ_PER_MOL
 from alh2.potential.pair_baseline import PairBaseline, Spline
 from alh2.production.henry import run_henry
+from alh2.production.holes import depths_ev, shares_alone, spread_evenly
 from alh2.production.isotherm import run_isotherm
 from alh2.production.isotherm_committee import committee_point
 from alh2.production.isotherm_export import table_csv
 from alh2.production.isotherm_plan import CommitteeMember, IsothermPlan, IsothermSetting
-from alh2.production.isotherm_result import Isotherm, MemberAnswer, interval_words, read_isotherm
+from alh2.production.isotherm_result import Isotherm, MemberAnswer, interval_words, point_words, read_isotherm
 
 EDGE_ANG, CUTOFF_ANG, SPACING_ANG = 14.0, 6.0, 0.5
 PLAN = IsothermPlan((100.0,), (2.0,), (0, 2), n_moves=6000, n_equilibration=600, widom_insertions=400)
@@ -103,6 +104,40 @@ def test_first_member_alone_where_the_others_are_not_asked(isotherm: Isotherm, s
     assert isotherm.points[0].committee is not None
     assert alone.committee is None and alone.n_absolute == isotherm.points[0].committee.members[0].n_absolute
     assert alone.half_width_95 == pytest.approx(1.959964 * alone.n_absolute_error)
+
+
+def test_a_run_in_a_hole_of_its_model_is_told_and_left_out(setting: IsothermSetting, local, tmp_path: Path) -> None:
+    """Of four models three are alike; the fourth holds molecules 0.3 eV deeper where the well is."""
+    well(0.32).save(tmp_path / "hole.json")
+    first, near, _ = setting.committee
+    committee = (first, near, first, replace(first, pair_baseline=tmp_path / "hole.json"))
+    other = replace(setting, directory=tmp_path / "isotherm", committee=committee)
+    other.directory.mkdir()
+    plan = replace(PLAN, n_moves=2000, widom_insertions=0, committee_by="run")
+    isotherm = run_isotherm(plan, other, machine=local(sys.executable))
+    (point,) = isotherm.points
+    assert point.committee is not None
+    alone = [m.alone for m in point.committee.members]
+    assert alone[:3] == [0.0, 0.0, 0.0] and alone[3] > 0.5 and point.holes == (3,)
+    assert point.n_absolute == pytest.approx(np.mean([m.n_absolute for m in point.committee.members[:3]]))
+    assert point.committee.members[3].n_absolute > 1.5 * point.n_absolute
+    assert "in the runs of model 3 (" in point_words(point) and "left out; label such" in point_words(point)
+    assert read_isotherm(other.directory) == isotherm
+    few = committee_point(point.committee.members[2:], n_variance=1.0, insertion_error_ev=0.0, temperature_k=100.0)
+    assert few.n_absolute.mean == pytest.approx(np.mean([m.n_absolute for m in few.members]))
+
+
+def test_what_models_differ_by_everywhere_is_no_hole() -> None:
+    """Depth against the median of the others; the limit goes with what models differ by."""
+    energies = np.array([[-1.0, -2.0], [-1.1, -2.1], [-0.9, -1.9], [-2.0, -2.0]])
+    assert depths_ev(energies, 3) == pytest.approx([1.0, 0.0])
+    assert np.isnan(depths_ev(energies[:1], 0)).all()
+    small, deep = np.full(100, 0.0005), np.concatenate([np.full(80, 0.0005), np.full(20, 0.3)])
+    assert shares_alone([small, deep, np.empty(0)]) == pytest.approx([0.0, 0.2, 0.0])
+    assert shares_alone([20 * small, np.full(100, 0.15)]) == pytest.approx([0.0, 0.0])
+    assert shares_alone([np.full(4, np.nan)]) == [0.0]
+    assert spread_evenly(3, 50).tolist() == [0, 1, 2] and len(spread_evenly(400, 50)) == 50
+    assert spread_evenly(400, 50)[-1] == 399 and spread_evenly(0).size == 0
 
 
 def test_error_of_the_energy_shifts_the_heat_by_itself() -> None:
