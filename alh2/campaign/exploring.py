@@ -65,7 +65,9 @@ def link_models(campaign: Campaign, iteration: int, directory: Path) -> GcmcMode
         for m in campaign.members(c, iteration)
     }
     first = campaign.members(engine, iteration)[0]
-    graphs[f"engine.{engine.target}.dp"] = first.engine
+    engines = {f"engine.{engine.target}.dp": first.engine}
+    engines |= {f"engine.{m.target}.{m.index:03d}.pb": m.frozen for m in campaign.members(engine, iteration)[1:]}
+    graphs.update(engines)
     under = {
         f"pair_baseline.{m.index:03d}.json": m.pair_baseline
         for m in campaign.members(engine, iteration)
@@ -85,6 +87,7 @@ def link_models(campaign: Campaign, iteration: int, directory: Path) -> GcmcMode
         insertion=tuple(directory / m.graph.name for m in campaign.members(interaction or force, iteration)),
         pair_baselines=tuple(directory / name for name in under),
         force_pairs=directory / FORCE_PAIRS_FILE if on_pairs else None,
+        engines=tuple(directory / name for name in engines),
     )
 
 
@@ -227,7 +230,7 @@ def _gcmc_runs(campaign: Campaign, iteration: int, directory: Path, models: Gcmc
         campaign.store.counts(), target=campaign.engine_committee.target, where=str(campaign.paths.dataset)
     )
     return [
-        _gcmc_run(campaign, iteration, directory, models, job, index)
+        _gcmc_run(campaign, iteration, directory, models.in_turn(iteration + index), job, index)
         for job, index in _numbered(jobs[min(iteration, len(jobs) - 1)])
     ]
 

@@ -51,6 +51,7 @@ class GcmcModels:
 
     pair_baselines : the pair potentials under the insertion committee, whose first model is the engine's; () for none
     force_pairs : the pair terms under all models of the force committee; None for none
+    engines : every model of the insertion committee as the engine reads it, the first one `engine`; () for it alone
     """
 
     engine: Path
@@ -58,6 +59,14 @@ class GcmcModels:
     insertion: tuple[Path, ...]
     pair_baselines: tuple[Path, ...] = ()
     force_pairs: Path | None = None
+    engines: tuple[Path, ...] = ()
+
+    def in_turn(self, number: int) -> GcmcModels:
+        """The same with another model of the committee for the engine: each has holes of its own."""
+        if not self.engines:
+            return self
+        k = number % len(self.engines)
+        return replace(self, engine=self.engines[k], pair_baselines=self.pair_baselines[k : k + 1], engines=())
 
 
 def prepare_gcmc(

@@ -128,6 +128,19 @@ def test_seeds_never_repeat(finished: Any) -> None:
     assert len(sampling) == len(set(sampling)) == 7 + of_others and of_others <= 1
 
 
+def test_models_take_turns_in_exploration(finished: Any) -> None:
+    """Each with the pair terms of its own: a hole of any of them is found and labelled."""
+    used = set()
+    for path in sorted(finished.workdir.glob("iter.*/01.model_devi/gcmc.0*/job.json")):
+        job = json.loads(path.read_text())
+        iteration, number = int(path.parts[-4][5:]), int(path.parent.name[5:])
+        turn = (iteration + number) % 2
+        model, (under,) = (path.parent / job["engine_model"]).resolve(), job["pair_baselines"]
+        assert model.parent.name == f"interaction.{turn:03d}" and under.endswith(f"pair_baseline.{turn:03d}.json")
+        used.add(turn)
+    assert used == {0, 1}
+
+
 def test_training_of_an_iteration_uses_what_earlier_ones_found(finished: Any) -> None:
     counts = [
         json.loads((finished.workdir / f"iter.{i:06d}/00.train/data.total/export.json").read_text())["n_frames"]

@@ -160,6 +160,18 @@ def test_worker_says_what_is_wrong_in_one_line(tmp_path: Path, node_start) -> No
     assert done.returncode == 2 and "absent.dp" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+def test_models_take_turns(tmp_path: Path) -> None:
+    engines, pairs = (tuple(tmp_path / f"{name}{k}" for k in range(3)) for name in ("m", "p"))
+    models = GcmcModels(tmp_path / "m0", (), (tmp_path / "c",), pairs, engines=engines)
+    seen = [models.in_turn(k) for k in range(4)]
+    assert [m.engine.name for m in seen] == ["m0", "m1", "m2", "m0"]
+    assert [[p.name for p in m.pair_baselines] for m in seen] == [["p0"], ["p1"], ["p2"], ["p0"]]
+    alone = GcmcModels(tmp_path / "m0", (), ())
+    assert alone.in_turn(5) == alone
+    without = GcmcModels(tmp_path / "m0", (), (), engines=(tmp_path / "m0", tmp_path / "m1")).in_turn(1)
+    assert (without.engine.name, without.pair_baselines) == ("m1", ())
+
+
 def test_job_files_read_back_and_foreign_ones_are_refused(tmp_path: Path, node_start) -> None:
     pairs = (tmp_path / "p.json", tmp_path / "q.json")
     models = GcmcModels(tmp_path / "m.dp", (tmp_path / "a.pb", tmp_path / "b.pb"), (tmp_path / "c.pb",), pairs)
