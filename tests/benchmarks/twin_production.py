@@ -50,7 +50,9 @@ EQUILIBRATION_STEPS = 10_000
 WANTED_COVERAGE, NORMAL_95 = 0.9, 1.96
 
 
-def exact_run(case: Case, folder: Path, start: Frame, file: Path, *, steps: int, seed: int, frozen: bool) -> np.ndarray:
+def exact_run(
+    case: Case, folder: Path, start: Frame, file: Path, *, steps: int, seed: int, frozen: bool, temperature_k: float
+) -> np.ndarray:
     """Positions (n_frames, n_atoms, 3) Å of one run, from `file` where it is there."""
     if file.exists():
         return cast(np.ndarray, np.load(file))
@@ -63,13 +65,13 @@ def exact_run(case: Case, folder: Path, start: Frame, file: Path, *, steps: int,
         network = build_network(from_atoms(host, n_host=len(host), host_id="x", provenance=Provenance("twin")))
         atoms.calc = ReferenceCalculator(network, case.parameters)
     rng = np.random.RandomState(seed)
-    thermalize_momenta(atoms, TEMPERATURE_K, rng=rng)
+    thermalize_momenta(atoms, temperature_k, rng=rng)
     friction = FRICTION_PER_FS / units.fs
-    warm = Langevin(atoms, DT_FS * units.fs, temperature_K=TEMPERATURE_K, friction=friction, fixcm=False, rng=rng)
+    warm = Langevin(atoms, DT_FS * units.fs, temperature_K=temperature_k, friction=friction, fixcm=False, rng=rng)
     warm.run(EQUILIBRATION_STEPS)
     if not frozen:
         atoms.set_momenta(atoms.get_momenta() - atoms.get_momenta().sum(axis=0) / len(atoms))
-    dynamics = NoseHooverChainNVT(atoms, DT_FS * units.fs, TEMPERATURE_K, 1e3 * THERMOSTAT_PS * units.fs)
+    dynamics = NoseHooverChainNVT(atoms, DT_FS * units.fs, temperature_k, 1e3 * THERMOSTAT_PS * units.fs)
     frames: list[np.ndarray] = []
     dynamics.attach(lambda: frames.append(atoms.positions.copy()), interval=EVERY)
     dynamics.run(steps)
@@ -87,9 +89,10 @@ def exact_run(case: Case, folder: Path, start: Frame, file: Path, *, steps: int,
 
 def exact_diffusion(case: Case, folder: Path, start: Frame, options: argparse.Namespace) -> dict[str, Any]:
     """What the analysis of production says of the runs of the reference potential, two of them at a time."""
-    work = folder / "production" / f"exact.{options.loading}{'.frozen' if options.frozen_host else ''}"
+    kelvin = options.temperature
+    work = folder / "production" / f"exact.{options.loading}.{kelvin:g}K{'.frozen' if options.frozen_host else ''}"
     plan = MdPlan(
-        (TEMPERATURE_K,), options.exact_replicas, options.steps, EQUILIBRATION_STEPS, options.steps, 1e-3 * DT_FS,
+        (kelvin,), options.exact_replicas, options.steps, EQUILIBRATION_STEPS, options.steps, 1e-3 * DT_FS,
         EVERY, thermostat_ps=THERMOSTAT_PS, frozen_host=options.frozen_host,
     )  # fmt: skip
     runs = []
@@ -97,7 +100,7 @@ def exact_diffusion(case: Case, folder: Path, start: Frame, options: argparse.Na
         pending = [
             pool.submit(
                 exact_run, case, folder, start, work / f"r{replica}.{options.steps}.npy", steps=options.steps,
-                seed=replica, frozen=options.frozen_host,
+                seed=replica, frozen=options.frozen_host, temperature_k=kelvin,
             )
             for replica in range(options.exact_replicas)
         ]  # fmt: skip
@@ -106,7 +109,7 @@ def exact_diffusion(case: Case, folder: Path, start: Frame, options: argparse.Na
         symbols = start.symbols
         frames = [Frame(symbols, x, start.cell_ang, start.n_host, start.host_id) for x in positions]
         steps = [EVERY * (k + 1) for k in range(len(frames))]
-        runs.append(MdTrajectory(TEMPERATURE_K, replica, steps=steps, frames=frames))
+        runs.append(MdTrajectory(kelvin, replica, steps=steps, frames=frames))
     campaign = reopen_campaign(folder / "campaign")
     analyse(plan, sound_setting(work, (), start, campaign.machine), runs)
     return temperature(work)
@@ -128,7 +131,7 @@ def produced(folder: Path, what: str, *arguments: str) -> None:
 def loop_diffusion(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """`alh2 produce md` of the same length."""
     produced(
-        folder, "md", "--loading", f"{options.loading}", "--temperature", f"{TEMPERATURE_K:g}",
+        folder, "md", "--loading", f"{options.loading}", "--temperature", f"{options.temperature:g}",
         "--replicas", f"{options.replicas}", "--steps", f"{options.steps}", "--segment", f"{options.steps}",
         "--equilibration", f"{EQUILIBRATION_STEPS}", "--dt-fs", f"{DT_FS}", "--sample-every", f"{EVERY}",
         "--ensemble", "nvt", "--no-probe", *(["--frozen-host"] if options.frozen_host else []),
@@ -201,6 +204,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("twin", type=Path)
     parser.add_argument("--loading", type=int, default=6)
+    parser.add_argument("--temperature", type=float, default=TEMPERATURE_K, help="K, of the dynamics")
     parser.add_argument("--replicas", type=int, default=8)
     parser.add_argument("--exact-replicas", type=int, default=8)
     parser.add_argument("--steps", type=int, default=80_000)
@@ -212,7 +216,7 @@ def main() -> None:
     case = {"small": SMALL, "crystal": CRYSTAL}[folder.parent.name]
     start = on_last_host(reopen_campaign(folder / "campaign"), options.loading)
     exact = exact_diffusion(case, folder, start, options)
-    found = {"loading": options.loading, "frozen_host": options.frozen_host}
+    found = {"loading": options.loading, "frozen_host": options.frozen_host, "temperature_k": options.temperature}
     found |= compare_diffusion(exact, loop_diffusion(folder, options))
     coverage = 1.0
     if not options.no_isotherm:
