@@ -16,7 +16,9 @@ from alh2.report.scene import DensityScene, density_scene
 from alh2.report.stored import read_figures
 
 MAPS = ("density.",)
-"""Projected densities: the page has their isosurfaces instead. (It has the distributions in a section of their own.)"""
+"""Projected densities: the page has their isosurfaces instead."""
+DISTRIBUTIONS = ("rdf",)
+"""Of an isotherm: the page has them in a section of their own, with those of molecular dynamics."""
 
 
 def predictions(campaign: Campaign, isotherm: Isotherm | None) -> Predictions:
@@ -25,7 +27,7 @@ def predictions(campaign: Campaign, isotherm: Isotherm | None) -> Predictions:
     try:
         return Predictions(
             isotherm=isotherm,
-            isotherm_figures=tuple(read_figures(isotherms, prefix="predicted_", leave_out=(*MAPS, "rdf"))),
+            isotherm_figures=tuple(read_figures(isotherms, prefix="predicted_", leave_out=(*MAPS, *DISTRIBUTIONS))),
             isotherm_made=read_made(isotherms),
             md=read_md_summary(runs),
             md_figures=tuple(read_figures(runs, prefix="md_", leave_out=MAPS)),

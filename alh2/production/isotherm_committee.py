@@ -58,6 +58,7 @@ def ask_committee(
     if not others or plan.committee_by == "none":
         return [None] * len(points)
     answers: dict[tuple[int, int], MemberAnswer] = {}
+    kept: list[_Kept] = []
     if plan.committee_by == "reweight" and plan.quantum == "classical":
         kept = _evaluated(setting, points, machine, on_progress)
         for index, (point, sample) in enumerate(zip(points, kept, strict=True)):
@@ -76,8 +77,12 @@ def ask_committee(
         )  # fmt: skip
     answers |= {key: _run_answer(key[1], run) for key, run in runs.items()}
     answers |= {(i, 0): _run_answer(0, point) for i, point in enumerate(points)}
-    ran = {(i, 0): point for i, point in enumerate(points)} | runs
-    for key, share in _shares_alone(setting, ran, machine, on_progress).items():
+    known = {(i, 0): sample for i, sample in enumerate(kept)}
+    left = runs if known else {(i, 0): point for i, point in enumerate(points)} | runs
+    if left:
+        checked = _evaluated(setting, list(left.values()), machine, on_progress, name="holes", most=MOST_CHECKED)
+        known |= dict(zip(left, checked, strict=True))
+    for key, share in _shares_alone(known).items():
         answers[key] = replace(answers[key], alone=share)
     return [
         committee_point(
@@ -143,16 +148,10 @@ def _reweighted(sample: _Kept, member: int, point: PointRuns) -> MemberAnswer | 
     )  # fmt: skip
 
 
-def _shares_alone(
-    setting: IsothermSetting,
-    ran: Mapping[tuple[int, int], PointRuns],
-    machine: StageMachine,
-    on_progress: Callable[[Progress], None] | None,
-) -> dict[tuple[int, int], float]:
+def _shares_alone(known: Mapping[tuple[int, int], _Kept]) -> dict[tuple[int, int], float]:
     """Part of the configurations of each run that its model alone holds deep, by point and member."""
-    kept = _evaluated(setting, list(ran.values()), machine, on_progress, name="holes", most=MOST_CHECKED)
-    depths = [depths_ev(found.energies_ev, member) for (_, member), found in zip(ran, kept, strict=True)]
-    return dict(zip(ran, shares_alone(depths), strict=True))
+    depths = [depths_ev(sample.energies_ev, member) for (_, member), sample in known.items()]
+    return dict(zip(known, shares_alone(depths), strict=True))
 
 
 def _evaluated(

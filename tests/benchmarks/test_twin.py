@@ -175,7 +175,8 @@ def test_diffusion_of_production_is_judged_by_both_intervals() -> None:
     spread = {"mean": 6.0e-9, "statistical": 0.3e-9, "committee": 0.4e-9, "model": 0.0}
     wide = compare_diffusion(result(5.0e-9, 0.3e-9), {**result(6.0e-9, 0.3e-9), "diffusion_interval_m2_s": spread})
     assert wide["d_s_covered"] and wide["d_s_half_width_1e9"] == pytest.approx(1.96 * 0.5)
-    assert not compare_diffusion(result(5.0e-9, 0.3e-9), {**both, "diffusion_m2_s": None})["d_s_covered"]
+    stuck = compare_diffusion(result(5.0e-9, 0.3e-9), {**both, "diffusion_m2_s": None})
+    assert not stuck["d_s_covered"] and stuck["d_s_exact_1e9"] == pytest.approx(5.0)
 
 
 @pytest.mark.slow
