@@ -157,6 +157,13 @@ def md(
     sample_every: Annotated[int, typer.Option(help="Steps between frames and between committee deviations.")] = 20,
     ensemble: Annotated[str, typer.Option(help="After the equilibration: nvt, or nve for diffusion.")] = "nvt",
     frozen_host: Annotated[bool, typer.Option("--frozen-host", help="Only the molecules move.")] = False,
+    forces: Annotated[
+        str | None,
+        typer.Option(
+            help="Models that move H2: interaction (and the host by models of its own), or total, by LAMMPS "
+            "(default: those with the better held-out insertion energies)."
+        ),
+    ] = None,
     trusted: Annotated[
         float | None, typer.Option(help="Force deviation a frame must stay below, eV/Å (default: the campaign's).")
     ] = None,
@@ -177,11 +184,14 @@ def md(
     Exit codes: 0 done, 1 a person must decide, 2 bad input, 3 interrupted and resumable.
     """
     from alh2.cli.produce_md import Drawn, MdSource, run_command
+    from alh2.core.frames import Target
     from alh2.production.md_plan import MdPlan, Policy
 
     _one_of("--ensemble", ensemble, "nvt", "nve")
     _one_of("--on-untrusted", on_untrusted, "flag", "cut", "stop")
     _one_of("--committee", committee, "run", "none")
+    if forces is not None:
+        _one_of("--forces", forces, "interaction", "total")
     plan = MdPlan(
         temperatures_k=tuple(sorted(temperature or ())),
         n_replicas=replicas,
@@ -199,5 +209,6 @@ def md(
         n_beads=_beads(quantum, beads),
         launcher=launcher,
     )
-    source = MdSource(campaign, tuple(model or ()), structure, machine, output, loading, seed)
+    wanted = cast("Target | None", forces)
+    source = MdSource(campaign, tuple(model or ()), structure, machine, output, loading, seed, wanted)
     return run_command(source, plan, Drawn(density, tuple(beside or ())))

@@ -21,10 +21,7 @@ SEGMENT_STEPS = 50_000
 
 @dataclass(frozen=True)
 class Everything:
-    """Conditions as given; () and None: those of the campaign.
-
-    frozen_host : whether only the molecules move in MD; None: as the errors of the models have it
-    """
+    """Conditions as given; () and None: those of the campaign; frozen_host : only the molecules move in MD."""
 
     temperatures_k: tuple[float, ...]
     replicas: int
@@ -33,7 +30,7 @@ class Everything:
     compare: tuple[Path, ...]
     unit: str
     weight_of: str
-    frozen_host: bool | None = None
+    frozen_host: bool = False
 
 
 def run_command(campaign: Path, asked: Everything) -> None:
@@ -43,10 +40,7 @@ def run_command(campaign: Path, asked: Everything) -> None:
 
     param, production = _predicted(campaign)
     temperatures = asked.temperatures_k or default_temperatures_k(param)
-    frozen = asked.frozen_host
-    if frozen is None:
-        frozen = production.md_loading > 0 and stands_still(campaign, min(temperatures))
-    plan = md_plan(production, temperatures, asked, frozen_host=frozen)
+    plan = md_plan(production, temperatures, asked)
     isotherms = produce_isotherm.Asked(
         temperatures_k=temperatures,
         pressures_bar=(),
@@ -82,37 +76,7 @@ def default_temperatures_k(param: ParamConfig) -> tuple[float, ...]:
     return tuple(sorted({*known, *([max(explored)] if explored else [])}))
 
 
-def stands_still(directory: Path, temperature_k: float) -> bool:
-    """Whether MD had better be on a frozen host, and says why.
-
-    It had where models of total energies, which alone can move the host, are off by more than kT in held-out insertion
-    energies, and there are models of interaction energies that are off by less.
-    """
-    from alh2.campaign.open import reopen_campaign
-    from alh2.campaign.producing import insertion_rmse_ev, last_trained
-    from alh2.campaign.state import load_state
-    from alh2.core.units import KB_EV_PER_K
-
-    campaign = reopen_campaign(directory)
-    campaign.reporter.close()
-    state = load_state(campaign.paths.state)
-    assert state is not None
-    iteration = last_trained(campaign, state.iteration)
-    whole, alone = campaign.force_committee, campaign.engine_committee
-    moving, frozen = (insertion_rmse_ev(campaign, iteration, committee.target) for committee in (whole, alone))
-    have_pairs = all(member.pair_baseline.exists() for member in campaign.members(alone, iteration))
-    if not (moving > KB_EV_PER_K * temperature_k and frozen < moving and have_pairs):
-        return False
-    typer.echo(
-        f"MD is on a frozen host: held-out insertion energies are off by {1e3 * frozen:.3g} meV (RMSE) with the models "
-        f"of interaction energies, by {1e3 * moving:.3g} meV with those that can move the host (--moving-host)"
-    )
-    return True
-
-
-def md_plan(
-    production: ProductionConfig, temperatures_k: tuple[float, ...], asked: Everything, *, frozen_host: bool = False
-) -> MdPlan:
+def md_plan(production: ProductionConfig, temperatures_k: tuple[float, ...], asked: Everything) -> MdPlan:
     """MD of the length of ``alh2.production`` unless told, a fifth of it more as equilibration."""
     from alh2.production.md_plan import MdPlan
 
@@ -126,7 +90,7 @@ def md_plan(
         segment_steps=min(steps, every * max(1, SEGMENT_STEPS // every)),
         dt_ps=production.md_dt_ps,
         sample_every=every,
-        frozen_host=frozen_host,
+        frozen_host=asked.frozen_host,
     )
 
 
@@ -166,14 +130,7 @@ def _command(
     ] = None,
     unit: Annotated[str, typer.Option(help="Loading in the figure: molecules/cell, mol/kg, wt%, cm3(STP)/g.")] = "wt%",
     weight_of: Annotated[str, typer.Option(help="What wt% of measured files are of: host, or both.")] = "host",
-    frozen_host: Annotated[
-        bool | None,
-        typer.Option(
-            "--frozen-host/--moving-host",
-            help="In MD only the molecules move, or the host too (default: frozen where the models that can move "
-            "it are off by more than kT in insertion energies, and others by less).",
-        ),
-    ] = None,
+    frozen_host: Annotated[bool, typer.Option("--frozen-host", help="In MD only the molecules move.")] = False,
 ) -> int:
     """Everything from a campaign: isotherms with excess, heats, Henry constants and densities; MD; the report.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from alh2.analysis.sites import Residence
     from alh2.config.model import MachineConfig, SelectConfig, StageMachine
-    from alh2.core.frames import Frame
+    from alh2.core.frames import Frame, Target
     from alh2.core.statistics import Estimate
     from alh2.potential.lammps_forces import LammpsForces
     from alh2.production.md_analysis import MdAnalysis, QuantumResult
@@ -30,7 +30,10 @@ STOPPED = "interrupted: jobs already started go on by themselves; the same comma
 
 @dataclass(frozen=True)
 class MdSource:
-    """Where committee and host come from: a campaign directory, or files."""
+    """Where committee and host come from: a campaign directory, or files.
+
+    forces : the models of a campaign that move the molecules, None: those that know insertion energies better
+    """
 
     campaign: Path | None
     models: tuple[Path, ...]
@@ -39,6 +42,7 @@ class MdSource:
     output: Path | None
     loading: int | None
     seed: int
+    forces: Target | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ def _of_campaign(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
     from dataclasses import replace
 
     from alh2.campaign.exploring import campaign_forces, link_models
+    from alh2.campaign.moving import movers_of, with_movers
     from alh2.campaign.open import reopen_campaign
     from alh2.campaign.producing import insertion_rmse_ev, last_trained, on_last_host
     from alh2.campaign.state import load_state
@@ -112,12 +117,15 @@ def _of_campaign(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
                 command=campaign.machine.model_devi.command,
                 python=campaign.machine.gcmc.command,
             )
-            moved_by = campaign.force_committee.target
-            if plan.frozen_host and models.pair_baselines:
-                setting = replace(setting, interaction=models.insertion, under=models.pair_baselines)
-                moved_by = campaign.engine_committee.target
+            movers = movers_of(campaign, iteration, plan, n_h2=start.n_h2, wanted=source.forces)
+            if movers.words:
+                campaign.reporter.message(movers.words)
+            if movers.by_ase:
+                setting = with_movers(
+                    campaign, iteration, plan, setting, interaction=models.insertion, under=models.pair_baselines
+                )
             _run(plan, setting, campaign.machine.model_devi, drawn)
-            rmse = insertion_rmse_ev(campaign, iteration, moved_by) if setting.start.n_h2 else math.nan
+            rmse = insertion_rmse_ev(campaign, iteration, movers.target) if start.n_h2 else math.nan
             said = insertion_words(rmse, min(plan.temperatures_k))
             if said:
                 typer.echo(said)
@@ -154,6 +162,8 @@ def _of_files(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
     needed = {"--model": source.models, "--structure": source.structure}
     needed |= {"--machine": source.machine, "--output": source.output}
     missing = [name for name, value in needed.items() if not value]
+    if source.forces == "interaction":
+        raise BadInputError("--forces", expected="a campaign, whose labels of the bare host it needs", found="models")
     if missing:
         raise BadInputError(
             "alh2 produce md", expected="a campaign directory, or --model, --structure, --machine and --output",

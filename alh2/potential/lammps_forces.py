@@ -16,8 +16,10 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
 
+from alh2.core.atoms import to_atoms
 from alh2.core.errors import BadInputError
 from alh2.core.files import atomic_write_text
+from alh2.core.frames import Frame
 from alh2.potential.pair_baseline import PairBaseline, load_pair_baseline, spline_values
 from alh2.structure.site_kinds import element_of, site_kinds
 
@@ -71,6 +73,12 @@ class LammpsForces:
         """Mass of each atom type; `given` : of the elements of type_map, empty: the standard ones."""
         own = dict(zip(self.type_map, given, strict=True)) if given else {}
         return tuple(own.get(e, float(atomic_masses[atomic_numbers[e]])) for e in self.elements)
+
+    def atom_masses_amu(self, frame: Frame, given: Sequence[float] = ()) -> tuple[float, ...]:
+        """Mass of each atom of `frame`; `given` as in `masses_amu`."""
+        per_type = self.masses_amu(given)
+        types = self.types(frame.symbols, to_atoms(frame.bare_host()), "masses")
+        return tuple(per_type[t - 1] for t in types)
 
     def lines(self, models: Sequence[str], *, table: str, deviation: str = "") -> list[str]:
         """Pair style and coefficients.

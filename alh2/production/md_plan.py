@@ -110,8 +110,10 @@ class MdRunsSetting:
     """Where and with what the runs are done.
 
     graphs : committee as LAMMPS reads it, with `forces`; start : frame all replicas begin with; their velocities differ
-    interaction, under : graphs of models of interaction energies and their pair baselines, which move the molecules on
-        a frozen host better; () where there are none, and LAMMPS does it with `graphs`
+    interaction, under : graphs of models of interaction energies and their pair baselines, which move the molecules by
+        ASE; () where they are not to, and LAMMPS does it with `graphs`
+    hosts, springs : models of the bare host and the springs under them (`alh2.potential.host_springs`), which move it
+        beside them; () where it stands still
     command, python : LAMMPS, and the interpreter of alh2 on the machine that runs it
     sanity, bonds : what a sound geometry is (`alh2.select.sanity`)
     """
@@ -128,6 +130,8 @@ class MdRunsSetting:
     bonds: HostBonds
     interaction: tuple[Path, ...] = ()
     under: tuple[Path, ...] = ()
+    hosts: tuple[Path, ...] = ()
+    springs: tuple[Path, ...] = ()
 
     @property
     def shared_files(self) -> list[str]:
@@ -136,14 +140,14 @@ class MdRunsSetting:
         return [os.path.relpath(graph, self.directory) for graph in self.graphs] + tables
 
 
-def guests_alone(plan: MdPlan, setting: MdRunsSetting) -> bool:
-    """Whether models of interaction energies move the molecules, without LAMMPS (`alh2.production.md_guests`)."""
-    return plan.frozen_host and bool(setting.interaction)
+def by_ase(plan: MdPlan, setting: MdRunsSetting) -> bool:
+    """Whether models of interaction energies move the molecules, without LAMMPS (`alh2.production.md_by_ase`)."""
+    return bool(setting.interaction) and (plan.frozen_host or bool(setting.hosts))
 
 
 def movers(plan: MdPlan, setting: MdRunsSetting) -> tuple[Path, ...]:
-    """The models whose forces move the atoms."""
-    return setting.interaction if guests_alone(plan, setting) else setting.graphs
+    """The models whose forces move the molecules."""
+    return setting.interaction if by_ase(plan, setting) else setting.graphs
 
 
 def segment_input(

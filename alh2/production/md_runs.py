@@ -30,9 +30,8 @@ from alh2.explore.lammps import (
 )
 from alh2.explore.md import MD_TIMEOUT_S
 from alh2.potential.frames_npz import save_frames
-from alh2.potential.lammps_forces import GUEST
-from alh2.production.md_guests import JOB_FILE, START_FILE, WORKER_MODULE, GuestJob
-from alh2.production.md_plan import END_FILE, MdPlan, MdRunsSetting, guests_alone, movers, segment_input
+from alh2.production.md_by_ase import JOB_FILE, START_FILE, WORKER_MODULE, AseJob
+from alh2.production.md_plan import END_FILE, MdPlan, MdRunsSetting, by_ase, movers, segment_input
 from alh2.production.md_probe import probed_command
 from alh2.production.pimd import (
     BeadEnergies,
@@ -103,7 +102,7 @@ def run_md_plan(
     runs = [
         MdTrajectory(t, r, member=plan.member(r, n_models)) for t in plan.temperatures_k for r in range(plan.n_replicas)
     ]
-    by_python = guests_alone(plan, setting)
+    by_python = by_ase(plan, setting)
     forget_failures(setting.directory, only_killed=True)
     setting.forces.write_table(setting.directory)
     if plan.n_beads == 1 and not by_python:
@@ -116,7 +115,7 @@ def run_md_plan(
         if not going:
             break
         if by_python:
-            tasks = [_prepare_guests(plan, setting, run, number) for run in going]
+            tasks = [_prepare_ase(plan, setting, run, number) for run in going]
         else:
             tasks = [_prepare(plan, setting, run, number, machine) for run in going]
         outcomes = run_tasks(
@@ -171,21 +170,25 @@ def _prepare(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, number: in
     )
 
 
-def _prepare_guests(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, number: int) -> Task:
-    """The same for molecules that models of interaction energies move on a frozen host."""
+def _prepare_ase(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, number: int) -> Task:
+    """The same where models of interaction energies move the molecules, and those of the host it."""
     folder = setting.directory / run.name / f"seg.{number:03d}"
     folder.mkdir(parents=True, exist_ok=True)
-    models, under = (paths[run.member :] + paths[: run.member] for paths in (setting.interaction, setting.under))
-    masses = dict(zip(setting.forces.elements, setting.forces.masses_amu(setting.masses_amu), strict=True))
+    own = ((), ()) if plan.frozen_host else (setting.hosts, setting.springs)
+    models, under, hosts, springs = (
+        paths[run.member :] + paths[: run.member] for paths in (setting.interaction, setting.under, *own)
+    )
     save_frames(folder / START_FILE, [setting.start])
     before = None if not number else os.path.relpath(folder.parent / f"seg.{number - 1:03d}" / END_FILE, folder)
-    job = GuestJob(
+    job = AseJob(
         models=tuple(os.path.relpath(path, folder) for path in models),
         pair_baselines=tuple(os.path.relpath(path, folder) for path in under),
+        hosts=tuple(os.path.relpath(path, folder) for path in hosts),
+        springs=tuple(os.path.relpath(path, folder) for path in springs),
         start=START_FILE,
         before=before,
         end=END_FILE,
-        mass_amu=masses[GUEST],
+        masses_amu=setting.forces.atom_masses_amu(setting.start, setting.masses_amu),
         temperature_k=run.temperature_k,
         dt_ps=plan.dt_ps,
         ensemble=plan.ensemble,
@@ -197,7 +200,7 @@ def _prepare_guests(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, num
         seed=seed_for(setting.root_seed, "production-md", run.name),
     )
     job.save(folder / JOB_FILE)
-    shared = [*(os.path.relpath(path, setting.directory) for path in (*models, *under))]
+    shared = [*(os.path.relpath(path, setting.directory) for path in (*models, *under, *hosts, *springs))]
     if number:
         shared.append(os.path.relpath(folder.parent / f"seg.{number - 1:03d}" / END_FILE, setting.directory))
     return Task(

@@ -19,7 +19,7 @@ from alh2.core.files import atomic_write_text, commit_directory
 from alh2.publish.checks import write_checks
 from alh2.publish.citations import bibliography, citation_file, used_works
 from alh2.publish.inputs import write_inputs
-from alh2.publish.parts import write_dataset, write_models, write_results, write_versions
+from alh2.publish.parts import write_dataset, write_host_models, write_models, write_results, write_versions
 from alh2.publish.readme import Described, readme
 from alh2.publish.sums import SUMS_FILE, checksums, same_content
 from alh2.report.html import summary_picture, write_report
@@ -87,6 +87,7 @@ def _publish(campaign: Campaign, state: CampaignState, output: Path) -> Publishe
 def _fill(campaign: Campaign, state: CampaignState, iteration: int, bundle: Path) -> Described:
     """Write every part of the bundle, the checksums last."""
     models = write_models(campaign, iteration, bundle)
+    hosts = write_host_models(campaign, iteration, bundle)
     frames = write_dataset(campaign, bundle / "dataset")
     write_inputs(campaign, iteration, bundle / "inputs")
     results = write_results(campaign, iteration, bundle / "results")
@@ -108,6 +109,7 @@ def _fill(campaign: Campaign, state: CampaignState, iteration: int, bundle: Path
         labeler=campaign.labeler.name,
         elements=campaign.param.type_map,
         models=models,
+        host_models=hosts,
         frames=frames,
         results=results,
         works=works,

@@ -12,6 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 from alh2.campaign.context import Campaign
+from alh2.campaign.host_models import host_model_files
 from alh2.campaign.provenance import versions
 from alh2.core.atoms import to_atoms
 from alh2.core.files import atomic_write_json
@@ -49,6 +50,18 @@ def write_models(campaign: Campaign, iteration: int, bundle: Path) -> tuple[Publ
                 shutil.copyfile(member.pair_baseline, folder / member.pair_baseline.name)
                 under = str((folder / member.pair_baseline.name).relative_to(bundle))
             found.append(PublishedModel(committee.target, str((folder / GRAPH).relative_to(bundle)), under))
+    return tuple(found)
+
+
+def write_host_models(campaign: Campaign, iteration: int, bundle: Path) -> tuple[str, ...]:
+    """Copy the models of the bare host, where production has trained any: ``models/host/NNN/``; returns the graphs."""
+    found = []
+    for k, (graph, springs) in enumerate(host_model_files(campaign, iteration)):
+        folder = bundle / MODELS / "host" / f"{k:03d}"
+        folder.mkdir(parents=True)
+        shutil.copyfile(graph, folder / GRAPH)
+        shutil.copyfile(springs, folder / springs.name)
+        found.append(str((folder / GRAPH).relative_to(bundle)))
     return tuple(found)
 
 

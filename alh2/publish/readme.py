@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import alh2
+from alh2.campaign.host_models import SPRINGS_FILE
 from alh2.explore.lammps import CONF_FILE
 from alh2.publish.checks import ASE_FILE, LAMMPS_FILE, PAIRS_FILE
 from alh2.publish.citations import Work
@@ -25,6 +26,7 @@ class Described:
     labeler: str
     elements: tuple[str, ...]
     models: tuple[PublishedModel, ...]
+    host_models: tuple[str, ...]
     frames: DatasetCounts
     results: tuple[str, ...]
     works: tuple[Work, ...]
@@ -50,6 +52,8 @@ Whether nothing changed on the way: `sha256sum -c {SUMS_FILE}`.
 
 def _contents(of: Described) -> str:
     rows = [f"- `{m.graph}`: {m.target} energy{_baseline_words(m)}" for m in of.models]
+    under = f"on top of the springs in `{SPRINGS_FILE}` beside it"
+    rows += [f"- `{graph}`: energy of the bare host, {under}" for graph in of.host_models]
     listed = "\n".join(rows)
     return f"""## Models, of iteration {of.iteration}
 
@@ -57,11 +61,21 @@ def _contents(of: Described) -> str:
 
 Models on *total* energies give energy and forces of everything; use them in LAMMPS and ASE. Models on *interaction*
 energies give E(host + H2) − E(host) at the same host geometry, for Monte Carlo on a frozen host. The members of a
-committee differ in their seeds (`inputs/seeds.json`); where they disagree, none of them knows.
+committee differ in their seeds (`inputs/seeds.json`); where they disagree, none of them knows.{_host_words(of)}
 
 Other folders: `dataset/`, `inputs/` (param and machine file without accounts and hosts, training inputs, seeds),
 `results/`, `report/`, `examples/`; `versions.json` has the programs by which this folder was made and checked.
 """
+
+
+def _host_words(of: Described) -> str:
+    if not of.host_models:
+        return ""
+    return f"""
+
+Models of the bare *host* moved it in molecular dynamics: E(host) = E_network / scale + E_0 + Σ (a q + b q²/2), where
+q = r - r_0, over the pairs of atoms in `{SPRINGS_FILE}` (`pairs`, `rest_ang`, `pull_ev_ang`, `stiffness_ev_ang2`;
+`numbers` has E_0 and the scale)."""
 
 
 def _baseline_words(model: PublishedModel) -> str:

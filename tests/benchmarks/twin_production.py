@@ -20,15 +20,13 @@ import math
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from ase import Atoms, units
 from ase.io import read
-from ase.md.langevin import Langevin
-from ase.md.nose_hoover_chain import NoseHooverChainNVT
-from ase.md.velocitydistribution import thermalize_momenta
 from twin_case import CRYSTAL, SMALL, TEMPERATURE_K, Case
 from twin_truth import exact_pairs
 
@@ -41,11 +39,11 @@ from alh2.label.reference_calculator import ReferenceCalculator
 from alh2.label.reference_network import build_network
 from alh2.potential.pair_forces import PairForces
 from alh2.production.md_analysis import RESULT_FILE, analyse
-from alh2.production.md_guests import OnHost
+from alh2.production.md_by_ase import MovedBy, chain, equilibrate, moving_atoms
 from alh2.production.md_plan import MdPlan
 from alh2.production.md_runs import MdTrajectory
 
-DT_FS, EVERY, FRICTION_PER_FS, THERMOSTAT_PS = 0.5, 40, 0.02, 0.1
+DT_FS, EVERY, THERMOSTAT_PS = 0.5, 40, 0.1
 EQUILIBRATION_STEPS = 10_000
 WANTED_COVERAGE, NORMAL_95 = 0.9, 1.96
 
@@ -56,22 +54,17 @@ def exact_run(
     """Positions (n_frames, n_atoms, 3) Å of one run, from `file` where it is there."""
     if file.exists():
         return cast(np.ndarray, np.load(file))
-    atoms = to_atoms(start)
-    if frozen:  # molecules alone: the thermostat counts all atoms that it is given
-        atoms = atoms[start.n_host :]
-        atoms.calc = OnHost(PairForces(exact_pairs(case.parameters), to_atoms(start.bare_host())))
+    masses = to_atoms(start).get_masses()
+    atoms = moving_atoms(start, masses, frozen_host=frozen)
+    if frozen:
+        pairs = PairForces(exact_pairs(case.parameters), to_atoms(start.bare_host()))
+        atoms.calc = MovedBy(partial(on_molecules, pairs))
     else:
         host = cast(Atoms, read(folder / "host.extxyz"))
         network = build_network(from_atoms(host, n_host=len(host), host_id="x", provenance=Provenance("twin")))
         atoms.calc = ReferenceCalculator(network, case.parameters)
-    rng = np.random.RandomState(seed)
-    thermalize_momenta(atoms, temperature_k, rng=rng)
-    friction = FRICTION_PER_FS / units.fs
-    warm = Langevin(atoms, DT_FS * units.fs, temperature_K=temperature_k, friction=friction, fixcm=False, rng=rng)
-    warm.run(EQUILIBRATION_STEPS)
-    if not frozen:
-        atoms.set_momenta(atoms.get_momenta() - atoms.get_momenta().sum(axis=0) / len(atoms))
-    dynamics = NoseHooverChainNVT(atoms, DT_FS * units.fs, temperature_k, 1e3 * THERMOSTAT_PS * units.fs)
+    equilibrate(atoms, DT_FS * units.fs, temperature_k, EQUILIBRATION_STEPS, np.random.RandomState(seed))
+    dynamics = chain(atoms, DT_FS * units.fs, temperature_k, THERMOSTAT_PS, whole=not frozen)
     frames: list[np.ndarray] = []
     dynamics.attach(lambda: frames.append(atoms.positions.copy()), interval=EVERY)
     dynamics.run(steps)
@@ -80,11 +73,17 @@ def exact_run(
         host_ang = np.broadcast_to(start.positions_ang[: start.n_host], (len(positions), start.n_host, 3))
         positions = np.concatenate([host_ang, positions], axis=1)
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial.npy")
-    np.save(partial, positions)
-    partial.rename(file)
+    unfinished = file.with_suffix(".partial.npy")
+    np.save(unfinished, positions)
+    unfinished.rename(file)
     print(f"{file.stem}: {steps} steps of the reference potential", flush=True)
     return positions
+
+
+def on_molecules(pairs: PairForces, positions_ang: np.ndarray) -> tuple[float, np.ndarray]:
+    """Energy (eV) and forces (n, 3) eV/Å of molecules at (n, 3) Å."""
+    energy, forces = pairs.evaluate(positions_ang.reshape(-1, 2, 3))
+    return energy, forces.reshape(-1, 3)
 
 
 def exact_diffusion(case: Case, folder: Path, start: Frame, options: argparse.Namespace) -> dict[str, Any]:

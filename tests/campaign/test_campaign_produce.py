@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import pytest
 
-from alh2.campaign import producing
-from alh2.cli.produce_all import stands_still
 from alh2.production.isotherm_result import read_isotherm
 
 
@@ -36,7 +33,7 @@ def test_everything_of_a_campaign(again, alh2) -> None:
     runs = json.loads((made / "md-runs" / "md_runs.json").read_text())
     assert [t["temperature_k"] for t in runs["temperatures"]] == [77.0, 120.0]
     assert {r["model"] for t in runs["temperatures"] for r in t["replicas"]} == {0, 1}
-    assert runs["nuclei"].endswith("frozen host") == ("MD is on a frozen host: held-out" in done.out)
+    assert ("models of the bare host:" in done.out) == (made / "md-runs" / "host.001.pb").exists()
     assert f"report: {again.workdir / 'report' / 'index.html'}" in done.out
     assert "95 % intervals: statistics, widened by the spread of 2 models" in done.out
     page = (again.workdir / "report" / "index.html").read_text()
@@ -61,22 +58,11 @@ def test_molecules_alone_on_the_frozen_host(again, alh2) -> None:
     folder = again.workdir / "production" / "md-runs"
     assert json.loads((folder / "md_runs.json").read_text())["nuclei"] == "classical nuclei, frozen host"
     for replica in (0, 1):
-        job = json.loads((folder / f"77K.r{replica}" / "seg.001" / "guests.json").read_text())
+        job = json.loads((folder / f"77K.r{replica}" / "seg.001" / "job.json").read_text())
         assert job["models"][0].endswith(f"interaction.graph.{replica:03d}.pb")
         assert job["before"] == "../seg.000/end.restart"
     assert "frozen host: 6 frames of 2 runs" in done.out
     assert "insertion energies of these models are off by" in done.out
-
-
-def test_everything_chooses_the_host_by_the_errors_of_the_models(again, monkeypatch, capsys) -> None:
-    """Frozen where the models that can move it are off by more than kT in insertion energies and the others by less."""
-    for total, interaction, expected in ((0.02, 0.01, True), (0.02, 0.03, False), (0.005, 0.001, False)):
-        found = {"total": total, "interaction": interaction}
-        monkeypatch.setattr(producing, "insertion_rmse_ev", lambda campaign, iteration, target, of=found: of[target])
-        assert stands_still(again.workdir, 77.0) is expected
-        assert ("by 10 meV (RMSE)" in capsys.readouterr().out) is expected
-    monkeypatch.setattr(producing, "insertion_rmse_ev", lambda campaign, iteration, target: math.nan)
-    assert not stands_still(again.workdir, 77.0)
 
 
 def test_what_cannot_be_produced_is_one_line(finished, alh2, tmp_path: Path) -> None:

@@ -27,6 +27,17 @@ def test_energy_and_forces_are_those_of_the_terms(on_atoms, node_start: Frame, c
     assert energy == pytest.approx(wanted.energy_ev, abs=1e-10)
     np.testing.assert_allclose(forces.reshape(-1, 3), wanted.forces_ev_ang[frame.n_host :], atol=1e-10)
     assert np.abs(forces).max() > 0.05
+    host = np.array(frame.positions_ang[: frame.n_host])
+    same_energy, on_host, same_forces = pairs.with_host(host, guests)
+    assert same_energy == energy and np.array_equal(same_forces, forces)
+    np.testing.assert_allclose(on_host, wanted.forces_ev_ang[: frame.n_host], atol=1e-10)
+    assert np.abs(on_host).max() > 0.01
+    host[0] += [0.1, -0.05, 0.2]  # the host moves, its topology stays
+    there = replace(frame, positions_ang=np.concatenate([host, frame.positions_ang[frame.n_host :]]))
+    wanted = baseline.label(there)
+    energy_there, on_host, _ = pairs.with_host(host, guests)
+    assert energy_there == pytest.approx(wanted.energy_ev, abs=1e-10)
+    np.testing.assert_allclose(on_host, wanted.forces_ev_ang[: frame.n_host], atol=1e-10)
     moved = guests @ np.eye(3)
     moved[0, 1] += frame.cell_ang[0] - frame.cell_ang[2]  # split by the faces of the cell
     again, same = pairs.evaluate(moved)

@@ -1,0 +1,183 @@
+"""Models of the bare host, which move it in molecular dynamics beside models of interaction energies.
+
+E(host + H2) is E(host) + what an interaction committee learns. The labels of bare hosts that interaction energies are
+formed with are what E(host) is learned from: no label is computed for it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from alh2.campaign.context import Campaign
+from alh2.campaign.evaluating import EVALUATION_FILE, evaluation_task
+from alh2.campaign.training import usable_frames
+from alh2.core.errors import BadInputError, NeedsPersonError
+from alh2.core.files import atomic_write_json
+from alh2.core.frames import Frame, Label, LabelledFrame
+from alh2.core.random_streams import stream
+from alh2.dataset.export import export_systems
+from alh2.dispatch.run import run_tasks
+from alh2.potential.evaluate import load_evaluation
+from alh2.potential.host_springs import HostSprings, fit_host_springs, host_rest
+from alh2.train.committee import MemberData, TrainingPlan, train_committees
+from alh2.train.members import members
+
+FOLDER, SPRINGS_FILE, RESULT_FILE = "host-models", "host_springs.npz", "host-models.json"
+FEWEST_GEOMETRIES = 10
+"""Fewer say too little about how a host vibrates."""
+COMMON, MOST_SCALE = 0.95, 1000.0
+
+
+@dataclass(frozen=True)
+class HostModels:
+    """A committee on the energy of the bare host.
+
+    graphs, springs : networks, and what lies under each; one for each model of the interaction committee
+    n_geometries, n_heldout : of the host, that it was trained on and judged on
+    force_rmse_ev_ang, force_rms_ev_ang : of the error of the committee mean on those held out, and of the forces
+        themselves; NaN where none are held out
+    """
+
+    graphs: tuple[Path, ...]
+    springs: tuple[Path, ...]
+    n_geometries: int
+    n_heldout: int
+    force_rmse_ev_ang: float
+    force_rms_ev_ang: float
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        known = f"models of the bare host: {self.n_geometries} geometries"
+        if not self.n_heldout:
+            return f"{known}, none held out"
+        return (
+            f"{known}; on {self.n_heldout} held out, forces of {self.force_rms_ev_ang:.2g} eV/Å (RMS) are off by "
+            f"{self.force_rmse_ev_ang:.2g} (RMSE)"
+        )
+
+
+def host_model_files(campaign: Campaign, iteration: int) -> list[tuple[Path, Path]]:
+    """Network and springs of each model of the bare host that has been trained for `iteration`."""
+    directory = campaign.paths.production / FOLDER / f"iter.{iteration:06d}"
+    if not (directory / RESULT_FILE).exists():
+        return []
+    found = members(directory, "total", campaign.engine_committee.n_models)
+    return [(member.graph, member.work_dir / SPRINGS_FILE) for member in found]
+
+
+def host_geometries(frames: list[LabelledFrame]) -> list[LabelledFrame]:
+    """Each labelled geometry of the host of `frames` once, as a frame of its own."""
+    found: dict[str, tuple[Frame, Label]] = {}
+    for each in frames:
+        if each.frame.n_host and each.host_label is not None:
+            host = each.frame.bare_host()
+            found.setdefault(host.digest, (host, each.host_label))
+    return [LabelledFrame(host, label, label) for host, label in found.values()]
+
+
+def has_host_geometries(campaign: Campaign, iteration: int) -> bool:
+    """Whether enough labelled geometries of the host are known to `iteration`."""
+    return len(host_geometries(usable_frames(campaign, iteration))) >= FEWEST_GEOMETRIES
+
+
+def host_models(campaign: Campaign, iteration: int) -> HostModels:
+    """Models of the bare host from the labels that `iteration` was trained on, in ``production/host-models``.
+
+    Springs are fitted first: to all geometries under the first model, to as many drawn with replacement under the
+    others. Networks learn what these leave, from scratch and trained as the committee of total energies is; repeatable.
+    Raises BadInputError for fewer than `FEWEST_GEOMETRIES` and hosts that differ, NeedsPersonError where training or
+    evaluation fails.
+    """
+    known = host_geometries(usable_frames(campaign, iteration))
+    if len(known) < FEWEST_GEOMETRIES:
+        raise BadInputError(
+            str(campaign.paths.root), expected=f"labels of at least {FEWEST_GEOMETRIES} geometries of the bare host",
+            found=f"{len(known)}", action="use --frozen-host or --forces total, or label more (label_bare_hosts)",
+        )  # fmt: skip
+    seen = {each.frame.digest for each in known}
+    heldout = [f for f in host_geometries(campaign.store.load("valid")) if f.frame.digest not in seen]
+    directory = campaign.paths.production / FOLDER / f"iter.{iteration:06d}"
+    committee = replace(
+        campaign.force_committee, target="total", n_models=campaign.engine_committee.n_models, reuse_iter=None,
+        pair_baseline=False,
+    )  # fmt: skip
+    prepared = [
+        _member_data(campaign, iteration, known, member.work_dir, k)
+        for k, member in enumerate(members(directory, "total", committee.n_models))
+    ]
+    plan = TrainingPlan(
+        train_dir=directory,
+        iteration=iteration,
+        committees=(committee,),
+        data=(tuple(data for data, _ in prepared),),
+        previous_train_dir=None,
+        type_map=campaign.param.type_map,
+        root_seed=campaign.param.seed,
+    )
+    trained = train_committees(plan, campaign.machine.train, on_progress=campaign.on_progress)
+    made = HostModels(
+        tuple(member.graph for member in trained), tuple(member.work_dir / SPRINGS_FILE for member in trained),
+        len(known), len(heldout), math.nan, math.nan,
+    )  # fmt: skip
+    if heldout:
+        made = _judged(campaign, directory, made, heldout, [springs for _, springs in prepared])
+    told = {
+        "n_geometries": made.n_geometries,
+        "n_heldout": made.n_heldout,
+        "force_rmse_ev_ang": made.force_rmse_ev_ang if heldout else None,
+        "force_rms_ev_ang": made.force_rms_ev_ang if heldout else None,
+    }
+    atomic_write_json(directory / RESULT_FILE, told)
+    return made
+
+
+def _member_data(
+    campaign: Campaign, iteration: int, known: list[LabelledFrame], folder: Path, index: int
+) -> tuple[MemberData, HostSprings]:
+    """What model `index` learns, exported, and the springs under it, kept in its `folder`."""
+    drawn = known
+    if index:
+        rng = stream(campaign.param.seed, "host-springs", iteration, index)
+        drawn = [known[k] for k in np.sort(rng.integers(len(known), size=len(known)))]
+    fitted = fit_host_springs(drawn)
+    left = np.concatenate([host_rest(fitted, each).label.forces_ev_ang.ravel() for each in known])
+    scale = float(np.clip(1.0 / max(float(np.quantile(np.abs(left), COMMON)), 1e-12), 1.0, MOST_SCALE))
+    springs = replace(fitted, scale=scale)
+    folder.mkdir(parents=True, exist_ok=True)
+    springs.save(folder / SPRINGS_FILE)
+    rest = [host_rest(springs, each) for each in known]
+    systems = export_systems(
+        rest, folder.parent / f"data.{index:03d}", target="total", type_map=campaign.param.type_map
+    )
+    return MemberData(tuple(systems)), springs
+
+
+def _judged(
+    campaign: Campaign, directory: Path, made: HostModels, heldout: list[LabelledFrame], springs: list[HostSprings]
+) -> HostModels:
+    """`made` with its errors on the geometries held out."""
+    frames = [each.frame for each in heldout]
+    task = evaluation_task(
+        campaign, directory / "evaluate", frames, graphs=made.graphs, pairs=(), label="evaluate models of the host"
+    )
+    (outcome,) = run_tasks(
+        [task], machine=campaign.machine.gcmc, base_dir=directory, name="evaluate", on_progress=campaign.on_progress
+    )
+    if outcome.status != "done":
+        raise NeedsPersonError(f"{task.work_dir}: the models of the host could not be evaluated: {outcome.message}")
+    answer = load_evaluation(task.work_dir / EVALUATION_FILE)
+    errors = []
+    for k, each in enumerate(heldout):
+        found = [
+            under.evaluate(each.frame.positions_ang, each.frame.cell_ang)[1] + forces / under.scale
+            for under, forces in zip(springs, answer.frame_forces_ev_ang(k), strict=True)
+        ]
+        errors.append(np.mean(found, axis=0) - each.label.forces_ev_ang)
+    rmse = float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
+    rms = float(np.sqrt(np.mean(np.concatenate([each.label.forces_ev_ang for each in heldout]) ** 2)))
+    return replace(made, force_rmse_ev_ang=rmse, force_rms_ev_ang=rms)

@@ -1,0 +1,99 @@
+"""Which models move host and molecules: as asked, or as held-out insertion energies say; models of the bare host."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alh2.campaign import host_models, moving
+from alh2.campaign.context import Campaign
+from alh2.campaign.moving import Movers, movers_of
+from alh2.campaign.open import reopen_campaign
+from alh2.campaign.producing import last_trained
+from alh2.core.errors import BadInputError
+from alh2.core.files import read_json
+from alh2.potential.host_springs import load_host_springs
+from alh2.production.md_plan import MdPlan
+
+PLAN = MdPlan((77.0,), 1, n_steps=20, n_equilibration=0, segment_steps=20, dt_ps=0.0005, sample_every=10)
+
+
+@pytest.fixture
+def campaign(again) -> Campaign:
+    opened = reopen_campaign(again.workdir)
+    opened.reporter.close()
+    return opened
+
+
+def iteration(campaign: Campaign) -> int:
+    return last_trained(campaign, 5)
+
+
+def test_errors_decide_where_the_host_moves(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 77 K kT is 6.6 meV."""
+    number = iteration(campaign)
+    for total, alone, expected in (
+        (0.02, 0.01, "interaction"), (0.02, 0.03, "total"), (0.005, 0.001, "total"), (math.nan, math.nan, "total"),
+    ):  # fmt: skip
+        found = {"total": total, "interaction": alone}
+        monkeypatch.setattr(moving, "insertion_rmse_ev", lambda campaign, iteration, target, of=found: of[target])
+        movers = movers_of(campaign, number, PLAN, n_h2=2)
+        assert (movers.target, movers.by_ase) == (expected, expected == "interaction")
+        assert ("by 20 meV with those of total energies" in movers.words) is (expected == "interaction")
+        assert movers_of(campaign, number, PLAN, n_h2=2, wanted="total") == Movers("total")
+        assert movers_of(campaign, number, PLAN, n_h2=2, wanted="interaction") == Movers("interaction", True)
+        assert movers_of(campaign, number, replace(PLAN, frozen_host=True), n_h2=2) == Movers("interaction", True)
+
+
+def test_what_models_of_interaction_energies_cannot_do(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = iteration(campaign)
+    cases = [(replace(PLAN, n_beads=4), 2, "path integrals"), (PLAN, 0, "no molecules")]
+    for plan, n_h2, words in cases:
+        assert movers_of(campaign, number, plan, n_h2=n_h2) == Movers("total")
+        with pytest.raises(BadInputError, match=f"--forces: expected total, found interaction, with {words}"):
+            movers_of(campaign, number, plan, n_h2=n_h2, wanted="interaction")
+    monkeypatch.setattr(host_models, "FEWEST_GEOMETRIES", 10_000)
+    with pytest.raises(BadInputError, match="too few labels of the bare host"):
+        movers_of(campaign, number, PLAN, n_h2=2, wanted="interaction")
+    with pytest.raises(
+        BadInputError, match=r"at least 10000 geometries of the bare host, found \d+; use --frozen-host"
+    ):
+        host_models.host_models(campaign, number)
+
+
+def test_models_of_the_host_move_it(again, alh2) -> None:
+    """Springs and networks on what they leave, judged on held-out geometries; a repeat trains nothing."""
+    conditions = ("--temperature", 77, "--replicas", 2, "--loading", 2, "--equilibration", 20, "--steps", 40)
+    command = ("produce", "md", again.workdir, "--forces", "interaction", *conditions)
+    done = alh2(*command)
+    assert done.code == 0, done.err
+    assert "models of the bare host:" in done.out and "held out, forces of" in done.out
+    folder = again.workdir / "production" / "md-runs"
+    result = json.loads((folder / "md_runs.json").read_text())
+    assert result["nuclei"] == "classical nuclei"
+    made = {entry["link"] for entry in read_json(folder / "made.json")["models"]}
+    assert {"host.000.pb", "host.001.pb", "host_springs.000.npz", "host_springs.001.npz"} <= made
+    for replica in (0, 1):
+        job = read_json(folder / f"77K.r{replica}" / "seg.000" / "job.json")
+        assert job["hosts"][0].endswith(f"host.{replica:03d}.pb")
+        assert job["springs"][0].endswith(f"host_springs.{replica:03d}.npz")
+    (trained,) = (again.workdir / "production" / "host-models").iterdir()
+    told = read_json(trained / "host-models.json")
+    assert told["n_geometries"] >= 10 and told["n_heldout"] >= 1
+    assert told["force_rmse_ev_ang"] < 0.1 * told["force_rms_ev_ang"], "the reference potential is made of springs"
+    bagged = [load_host_springs(trained / f"{k:03d}" / "host_springs.npz") for k in (0, 1)]
+    assert not np.allclose(bagged[0].stiffness_ev_ang2, bagged[1].stiffness_ev_ang2)
+    before = runs_in(trained)
+    repeated = alh2(*command)
+    assert repeated.code == 0, repeated.err
+    assert runs_in(trained) == before and all(count == 1 for count in before.values())
+
+
+def runs_in(folder: Path) -> dict[Path, int]:
+    """How often each program of the machine file was started there."""
+    return {log: log.read_text().count("start train") for log in sorted(folder.glob("0*/runs.log"))}
