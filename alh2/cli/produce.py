@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+
+if TYPE_CHECKING:
+    from alh2.core.frames import Target
 
 produce_app = typer.Typer(
     help="Predict with trained models: MD and isotherms, run as tasks on the machine; repeating a command resumes it.",
@@ -45,6 +48,19 @@ CommitteeHow = Annotated[
         help="Other models of the committee: reweight (run where weights fail), run, or none "
         "(default: the campaign's; reweight)."
     ),
+]
+Forces = Annotated[
+    str | None,
+    typer.Option(
+        help="Models that move H2: interaction (and the host by models of its own), or total, by LAMMPS "
+        "(default: those with the better held-out insertion energies)."
+    ),
+]
+Trusted = Annotated[
+    float | None, typer.Option(help="Force deviation a frame must stay below, eV/Å (default: the campaign's).")
+]
+Turns = Annotated[
+    str, typer.Option(help="run: replicas take turns through the models; none: all are moved by the first.")
 ]
 Compare = Annotated[
     list[Path] | None, typer.Option(help="Measured isotherm: NIST-ISODB .json, .aif or .csv; repeated for several.")
@@ -130,6 +146,13 @@ def _one_of(option: str, value: str, *known: str) -> None:
         raise BadInputError(option, expected=f"{', '.join(known[:-1])} or {known[-1]}", found=value)
 
 
+def _forces(wanted: str | None) -> Target | None:
+    """Models that move molecules, as asked for; raises BadInputError."""
+    if wanted is not None:
+        _one_of("--forces", wanted, "interaction", "total")
+    return cast("Target | None", wanted)
+
+
 def _beads(quantum: str, beads: int) -> int:
     """Beads of path-integral MD, 1 for classical nuclei; raises BadInputError."""
     from alh2.core.errors import BadInputError
@@ -157,20 +180,10 @@ def md(
     sample_every: Annotated[int, typer.Option(help="Steps between frames and between committee deviations.")] = 20,
     ensemble: Annotated[str, typer.Option(help="After the equilibration: nvt, or nve for diffusion.")] = "nvt",
     frozen_host: Annotated[bool, typer.Option("--frozen-host", help="Only the molecules move.")] = False,
-    forces: Annotated[
-        str | None,
-        typer.Option(
-            help="Models that move H2: interaction (and the host by models of its own), or total, by LAMMPS "
-            "(default: those with the better held-out insertion energies)."
-        ),
-    ] = None,
-    trusted: Annotated[
-        float | None, typer.Option(help="Force deviation a frame must stay below, eV/Å (default: the campaign's).")
-    ] = None,
+    forces: Forces = None,
+    trusted: Trusted = None,
     on_untrusted: Annotated[str, typer.Option(help="What then: flag, cut or stop.")] = "flag",
-    committee: Annotated[
-        str, typer.Option(help="run: replicas take turns through the models; none: all are moved by the first.")
-    ] = "run",
+    committee: Turns = "run",
     probe: Annotated[bool, typer.Option(help="Measure first which MPI ranks and threads are the fastest.")] = True,
     density: Annotated[bool, typer.Option(help="Also cube files and maps of the density.")] = False,
     quantum: Annotated[str, typer.Option(help="Nuclei: classical, or pimd (docs/theory.md).")] = "classical",
@@ -184,14 +197,11 @@ def md(
     Exit codes: 0 done, 1 a person must decide, 2 bad input, 3 interrupted and resumable.
     """
     from alh2.cli.produce_md import Drawn, MdSource, run_command
-    from alh2.core.frames import Target
     from alh2.production.md_plan import MdPlan, Policy
 
     _one_of("--ensemble", ensemble, "nvt", "nve")
     _one_of("--on-untrusted", on_untrusted, "flag", "cut", "stop")
     _one_of("--committee", committee, "run", "none")
-    if forces is not None:
-        _one_of("--forces", forces, "interaction", "total")
     plan = MdPlan(
         temperatures_k=tuple(sorted(temperature or ())),
         n_replicas=replicas,
@@ -209,6 +219,5 @@ def md(
         n_beads=_beads(quantum, beads),
         launcher=launcher,
     )
-    wanted = cast("Target | None", forces)
-    source = MdSource(campaign, tuple(model or ()), structure, machine, output, loading, seed, wanted)
+    source = MdSource(campaign, tuple(model or ()), structure, machine, output, loading, seed, _forces(forces))
     return run_command(source, plan, Drawn(density, tuple(beside or ())))
