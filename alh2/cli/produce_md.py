@@ -307,7 +307,7 @@ def show(plan: MdPlan, analysis: MdAnalysis) -> None:
     for r in analysis.temperatures:
         typer.echo(
             f"{r.temperature_k:g} K, {r.n_h2} H2, {plan.ensemble.upper()}, {analysis.nuclei}: {r.n_frames} frames of "
-            f"{len(r.runs)} runs"
+            f"{len(r.runs)} runs, {analysis.movers}"
         )
         for run in r.runs:
             worst = max((d for d in run.deviations_ev_ang if math.isfinite(d)), default=math.nan)

@@ -30,7 +30,7 @@ from alh2.core.random_streams import seed_for
 from alh2.core.statistics import Estimate, combine_replicas, mean_and_error
 from alh2.core.units import H2_MASS_AMU, KB_EV_PER_K
 from alh2.production.committee_interval import CommitteeInterval, committee_interval
-from alh2.production.md_plan import MdPlan, MdRunsSetting
+from alh2.production.md_plan import MdPlan, MdRunsSetting, movers_words
 from alh2.production.md_runs import MdTrajectory, guest_paths_ang
 from alh2.structure.sites import al_open_indices
 
@@ -86,11 +86,12 @@ class TemperatureResult:
 
 @dataclass(frozen=True, eq=False)
 class MdAnalysis:
-    """All temperatures, the Arrhenius line through their D_s (None for fewer than two), and the nuclei in words."""
+    """All temperatures, the Arrhenius line through their D_s (None for fewer than two); nuclei and movers in words."""
 
     temperatures: tuple[TemperatureResult, ...]
     arrhenius: Arrhenius | None
     nuclei: str
+    movers: str = ""
 
 
 def analyse(plan: MdPlan, setting: MdRunsSetting, runs: Sequence[MdTrajectory]) -> MdAnalysis:
@@ -99,7 +100,7 @@ def analyse(plan: MdPlan, setting: MdRunsSetting, runs: Sequence[MdTrajectory]) 
     results = tuple(_one(plan, setting, t, kept) for t, kept in by_temperature.items() if kept)
     known = [(r.temperature_k, r.diffusion) for r in results if r.diffusion is not None]
     line = arrhenius([t for t, _ in known], [d.mean for _, d in known], [d.standard_deviation for _, d in known])
-    analysis = MdAnalysis(results, line, plan.nuclei)
+    analysis = MdAnalysis(results, line, plan.nuclei, movers_words(plan, setting))
     write_analysis(setting.directory, plan, analysis)
     return analysis
 
@@ -209,6 +210,7 @@ def write_analysis(directory: Path, plan: MdPlan, analysis: MdAnalysis) -> None:
     content = {
         "plan": asdict(plan),
         "nuclei": analysis.nuclei,
+        "movers": analysis.movers,
         "temperatures": [_summary(result) for result in analysis.temperatures],
         "arrhenius": None if analysis.arrhenius is None else asdict(analysis.arrhenius),
     }

@@ -150,6 +150,14 @@ def movers(plan: MdPlan, setting: MdRunsSetting) -> tuple[Path, ...]:
     return setting.interaction if by_ase(plan, setting) else setting.graphs
 
 
+def movers_words(plan: MdPlan, setting: MdRunsSetting) -> str:
+    """What moves what, for people."""
+    if not by_ase(plan, setting):
+        return "moved by LAMMPS with one committee for all atoms"
+    host = "" if plan.frozen_host else ", the host by models of its own"
+    return f"H2 moved by models of interaction energies{host}"
+
+
 def segment_input(
     plan: MdPlan, setting: MdRunsSetting, *, temperature_k: float, number: int, seed: int, models: tuple[str, ...]
 ) -> str:

@@ -54,13 +54,14 @@ class TemperatureSummary:
 
 @dataclass(frozen=True)
 class MdSummary:
-    """All temperatures and the Arrhenius line; ensemble and length as asked for, nuclei and host in words."""
+    """All temperatures and the Arrhenius line; ensemble and length as asked for, nuclei, host and movers in words."""
 
     ensemble: str
     length_ps: float
     temperatures: tuple[TemperatureSummary, ...]
     arrhenius: Arrhenius | None
     nuclei: str = CLASSICAL_WORDS
+    movers: str = ""
 
 
 def read_md_summary(directory: Path) -> MdSummary | None:
@@ -78,6 +79,7 @@ def read_md_summary(directory: Path) -> MdSummary | None:
             tuple(_temperature(entry, path) for entry in tree["temperatures"]),
             None if line is None else from_fields(_numbers(line), Arrhenius, where=f"{path}, arrhenius"),
             str(tree.get("nuclei", CLASSICAL_WORDS)),
+            str(tree.get("movers", "")),
         )
     except (KeyError, TypeError) as error:
         raise BadInputError(str(path), expected="the results of alh2 produce md", found=f"no {error}") from None

@@ -100,7 +100,7 @@ def md_words(summary: MdSummary) -> list[str]:
     n = len(summary.temperatures)
     text = [
         f"{summary.ensemble.upper()}, {summary.length_ps:g} ps per replica at {n} temperature{'s' if n != 1 else ''}, "
-        f"{summary.nuclei}. "
+        f"{', '.join(filter(None, (summary.nuclei, summary.movers)))}. "
         "Errors come from the scatter over replicas, or over blocks of a single one."
     ]
     untrusted = sum(t.n_untrusted for t in summary.temperatures)

@@ -246,8 +246,8 @@ def _mover_words(data: ReportData) -> list[str]:
     s = insertion_statistics(max(errors, key=lambda e: e.iteration), data.temperature_k)
     told = (
         "Monte Carlo (MC) is on a frozen host, with the models of interaction energies that make the isotherm. The "
-        "host of molecular dynamics (MD) moves, by models of total energies, whose held-out insertion energies have an "
-        f"RMSE of {1000 * s.rmse_ev:.1f} meV; kT is {1000 * s.kt_ev:.1f} meV."
+        "host of this molecular dynamics (MD) moves, by models of total energies, whose held-out insertion energies "
+        f"have an RMSE of {1000 * s.rmse_ev:.1f} meV; kT is {1000 * s.kt_ev:.1f} meV."
     )
     return [told + (" Where the two differ, believe Monte Carlo." if s.rmse_ev > s.kt_ev else "")]
 

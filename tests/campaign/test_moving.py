@@ -76,6 +76,7 @@ def test_models_of_the_host_move_it(again, alh2) -> None:
     folder = again.workdir / "production" / "md-runs"
     result = json.loads((folder / "md_runs.json").read_text())
     assert result["nuclei"] == "classical nuclei"
+    assert result["movers"] == "H2 moved by models of interaction energies, the host by models of its own"
     made = {entry["link"] for entry in read_json(folder / "made.json")["models"]}
     assert {"host.000.pb", "host.001.pb", "host_springs.000.npz", "host_springs.001.npz"} <= made
     for replica in (0, 1):
