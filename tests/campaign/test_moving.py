@@ -93,6 +93,14 @@ def test_models_of_the_host_move_it(again, alh2) -> None:
     repeated = alh2(*command)
     assert repeated.code == 0, repeated.err
     assert runs_in(trained) == before and all(count == 1 for count in before.values())
+    bundle = again.workdir.parent / "bundle"
+    published = alh2("publish", again.workdir, "--output", bundle)
+    assert published.code == 0, published.err
+    for k in (0, 1):
+        sent = load_host_springs(bundle / "models" / "host" / f"{k:03d}" / "host_springs.npz")
+        np.testing.assert_array_equal(sent.stiffness_ev_ang2, bagged[k].stiffness_ev_ang2)
+        assert (bundle / "models" / "host" / f"{k:03d}" / "graph.pb").stat().st_size
+    assert "`models/host/001/graph.pb`: energy of the bare host" in (bundle / "README.md").read_text()
 
 
 def runs_in(folder: Path) -> dict[Path, int]:
