@@ -143,14 +143,18 @@ def last_trained(campaign: Campaign, iteration: int) -> int:
     )
 
 
-def on_last_host(campaign: Campaign, n_h2: int) -> Frame:
-    """`n_h2` molecules on the last host snapshot: production is on one frozen host."""
+def on_last_host(campaign: Campaign, n_h2: int, *, replica: int = 0) -> Frame:
+    """`n_h2` molecules on the last host snapshot: production is on one frozen host.
+
+    Replicas differ: every other one begins with molecules at random places instead of at open sites first, so that what
+    runs remember of their start is part of their scatter.
+    """
     host = campaign.hosts()[-1]
     atoms = load_h2(
         to_atoms(host),
         n_h2,
-        rng=stream(campaign.param.seed, "production-start", n_h2),
+        rng=stream(campaign.param.seed, "production-start", n_h2, *([replica] if replica else [])),
         min_distance_ang=campaign.param.bootstrap.min_distance_ang,
-        prefer_open_sites=True,
+        prefer_open_sites=replica % 2 == 0,
     )
     return from_atoms(atoms, n_host=host.n_host, host_id=host.host_id, provenance=Provenance("bootstrap"))

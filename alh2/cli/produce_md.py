@@ -105,7 +105,7 @@ def _of_campaign(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
             directory.mkdir(parents=True, exist_ok=True)
             iteration = last_trained(campaign, state.iteration)
             models = link_models(campaign, iteration, directory)
-            start = on_last_host(campaign, loading)
+            start, *starts = (on_last_host(campaign, loading, replica=k) for k in range(plan.n_replicas))
             select = campaign.param.select
             if plan.trusted_ev_ang is None:
                 plan = replace(plan, trusted_ev_ang=select.f_trust_hi_ev_ang)
@@ -113,6 +113,7 @@ def _of_campaign(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
             setting = _setting(directory, models.force, forces, start, campaign.param.seed, select)
             setting = replace(
                 setting,
+                other_starts=tuple(starts),
                 masses_amu=campaign.param.explore.mass_amu,
                 command=campaign.machine.model_devi.command,
                 python=campaign.machine.gcmc.command,
@@ -149,6 +150,8 @@ def insertion_words(rmse_ev: float, temperature_k: float) -> str:
 
 
 def _of_files(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
+    from dataclasses import replace
+
     from alh2.campaign.lock import DriverLock
     from alh2.config.load import load_machine
     from alh2.core.atoms import from_atoms
@@ -175,10 +178,12 @@ def _of_files(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
     host = read_host(source.structure)
     machines = load_machine(source.machine)
     machine = machines.model_devi
-    rng = stream(source.seed, "production-start", source.loading or 0)
-    loaded = load_h2(host, source.loading or 0, rng=rng, min_distance_ang=2.2, prefer_open_sites=True)
-    provenance = Provenance("bootstrap", detail=str(source.structure))
-    start = from_atoms(loaded, n_host=len(host), host_id=source.structure.stem, provenance=provenance)
+    starts = []
+    for k in range(plan.n_replicas):
+        rng = stream(source.seed, "production-start", source.loading or 0, *([k] if k else []))
+        loaded = load_h2(host, source.loading or 0, rng=rng, min_distance_ang=2.2, prefer_open_sites=k % 2 == 0)
+        provenance = Provenance("bootstrap", detail=str(source.structure))
+        starts.append(from_atoms(loaded, n_host=len(host), host_id=source.structure.stem, provenance=provenance))
     output = source.output.resolve()
     if output.exists() and not output.is_dir():
         raise BadInputError(str(source.output), expected="a folder for the results", found="a file")
@@ -186,7 +191,9 @@ def _of_files(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
     graphs = tuple(output / f"graph.{k:03d}{model.suffix}" for k, model in enumerate(source.models))
     for graph, model in zip(graphs, source.models, strict=True):
         link_file(model.resolve(), graph)
-    setting = sound_setting(output, graphs, start, machines, seed=source.seed)
+    setting = replace(
+        sound_setting(output, graphs, starts[0], machines, seed=source.seed), other_starts=tuple(starts[1:])
+    )
     with DriverLock(output / "driver.lock"):
         _run(plan, setting, machine, drawn)
     return output

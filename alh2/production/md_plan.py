@@ -109,7 +109,9 @@ class MdPlan:
 class MdRunsSetting:
     """Where and with what the runs are done.
 
-    graphs : committee as LAMMPS reads it, with `forces`; start : frame all replicas begin with; their velocities differ
+    graphs : committee as LAMMPS reads it, with `forces`
+    start, other_starts : what the first replica begins with, and those after it, which take turns through all of them;
+        the same atoms, cell and host
     interaction, under : graphs of models of interaction energies and their pair baselines, which move the molecules by
         ASE; () where they are not to, and LAMMPS does it with `graphs`
     hosts, springs : models of the bare host and the springs under them (`alh2.potential.host_springs`), which move it
@@ -132,6 +134,12 @@ class MdRunsSetting:
     under: tuple[Path, ...] = ()
     hosts: tuple[Path, ...] = ()
     springs: tuple[Path, ...] = ()
+    other_starts: tuple[Frame, ...] = ()
+
+    def start_of(self, replica: int) -> Frame:
+        """What a replica begins with."""
+        starts = (self.start, *self.other_starts)
+        return starts[replica % len(starts)]
 
     @property
     def shared_files(self) -> list[str]:

@@ -154,7 +154,7 @@ def _prepare(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, number: in
         before = folder.parent / f"seg.{number - 1:03d}"
         files += [os.path.relpath(before / end, setting.directory) for end in ends]
     else:
-        write_conf(setting.start, folder / CONF_FILE, forces=setting.forces)
+        write_conf(setting.start_of(run.replica), folder / CONF_FILE, forces=setting.forces)
         files.append(CONF_FILE)
     written = [name for bead in beads for name in (bead.trajectory, bead.energies)] or [TRAJECTORY_FILE]
     if len(setting.graphs) > 1:
@@ -178,7 +178,7 @@ def _prepare_ase(plan: MdPlan, setting: MdRunsSetting, run: MdTrajectory, number
     models, under, hosts, springs = (
         paths[run.member :] + paths[: run.member] for paths in (setting.interaction, setting.under, *own)
     )
-    save_frames(folder / START_FILE, [setting.start])
+    save_frames(folder / START_FILE, [setting.start_of(run.replica)])
     before = None if not number else os.path.relpath(folder.parent / f"seg.{number - 1:03d}" / END_FILE, folder)
     job = AseJob(
         models=tuple(os.path.relpath(path, folder) for path in models),

@@ -86,31 +86,32 @@ def on_molecules(pairs: PairForces, positions_ang: np.ndarray) -> tuple[float, n
     return energy, forces.reshape(-1, 3)
 
 
-def exact_diffusion(case: Case, folder: Path, start: Frame, options: argparse.Namespace) -> dict[str, Any]:
+def exact_diffusion(case: Case, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """What the analysis of production says of the runs of the reference potential, two of them at a time."""
     kelvin = options.temperature
-    work = folder / "production" / f"exact.{options.loading}.{kelvin:g}K{'.frozen' if options.frozen_host else ''}"
+    work = folder / "production" / f"md-exact.{options.loading}.{kelvin:g}K{'.frozen' if options.frozen_host else ''}"
     plan = MdPlan(
         (kelvin,), options.exact_replicas, options.steps, EQUILIBRATION_STEPS, options.steps, 1e-3 * DT_FS,
         EVERY, thermostat_ps=THERMOSTAT_PS, frozen_host=options.frozen_host,
     )  # fmt: skip
+    campaign = reopen_campaign(folder / "campaign")
+    starts = [on_last_host(campaign, options.loading, replica=k) for k in range(options.exact_replicas)]
     runs = []
     with ProcessPoolExecutor(2) as pool:
         pending = [
             pool.submit(
-                exact_run, case, folder, start, work / f"r{replica}.{options.steps}.npy", steps=options.steps,
+                exact_run, case, folder, starts[replica], work / f"r{replica}.{options.steps}.npy", steps=options.steps,
                 seed=replica, frozen=options.frozen_host, temperature_k=kelvin,
             )
             for replica in range(options.exact_replicas)
         ]  # fmt: skip
     for replica, done in enumerate(pending):
         positions = done.result()
-        symbols = start.symbols
-        frames = [Frame(symbols, x, start.cell_ang, start.n_host, start.host_id) for x in positions]
+        start = starts[replica]
+        frames = [Frame(start.symbols, x, start.cell_ang, start.n_host, start.host_id) for x in positions]
         steps = [EVERY * (k + 1) for k in range(len(frames))]
         runs.append(MdTrajectory(kelvin, replica, steps=steps, frames=frames))
-    campaign = reopen_campaign(folder / "campaign")
-    analyse(plan, sound_setting(work, (), start, campaign.machine), runs)
+    analyse(plan, sound_setting(work, (), starts[0], campaign.machine), runs)
     return temperature(work)
 
 
@@ -213,8 +214,7 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.twin.resolve()
     case = {"small": SMALL, "crystal": CRYSTAL}[folder.parent.name]
-    start = on_last_host(reopen_campaign(folder / "campaign"), options.loading)
-    exact = exact_diffusion(case, folder, start, options)
+    exact = exact_diffusion(case, folder, options)
     found = {"loading": options.loading, "frozen_host": options.frozen_host, "temperature_k": options.temperature}
     found |= compare_diffusion(exact, loop_diffusion(folder, options))
     coverage = 1.0

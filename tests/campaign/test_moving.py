@@ -17,6 +17,7 @@ from alh2.campaign.open import reopen_campaign
 from alh2.campaign.producing import last_trained
 from alh2.core.errors import BadInputError
 from alh2.core.files import read_json
+from alh2.potential.frames_npz import load_frames
 from alh2.potential.host_springs import load_host_springs
 from alh2.production.md_plan import MdPlan
 
@@ -79,6 +80,11 @@ def test_models_of_the_host_move_it(again, alh2) -> None:
     assert result["movers"] == "H2 moved by models of interaction energies, the host by models of its own"
     made = {entry["link"] for entry in read_json(folder / "made.json")["models"]}
     assert {"host.000.pb", "host.001.pb", "host_springs.000.npz", "host_springs.001.npz"} <= made
+    starts = [load_frames(folder / f"77K.r{k}" / "seg.000" / "start.npz")[0] for k in (0, 1)]
+    n_host = starts[0].n_host
+    np.testing.assert_array_equal(starts[0].positions_ang[:n_host], starts[1].positions_ang[:n_host])
+    apart = starts[0].positions_ang[n_host:] - starts[1].positions_ang[n_host:]
+    assert np.abs(apart).max() > 1.0, "molecules begin at other places"
     for replica in (0, 1):
         job = read_json(folder / f"77K.r{replica}" / "seg.000" / "job.json")
         assert job["hosts"][0].endswith(f"host.{replica:03d}.pb")

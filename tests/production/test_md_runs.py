@@ -17,7 +17,7 @@ from alh2.config.model import SelectConfig
 from alh2.core.errors import BadInputError, NeedsPersonError
 from alh2.core.frames import Frame
 from alh2.core.units import KB_EV_PER_K
-from alh2.explore.lammps import INPUT_FILE, TRAJECTORY_FILE, read_trajectory
+from alh2.explore.lammps import CONF_FILE, INPUT_FILE, TRAJECTORY_FILE, read_trajectory
 from alh2.production.md_analysis import RESULT_FILE, analyse
 from alh2.production.md_density import md_density
 from alh2.production.md_plan import END_FILE, MdPlan, MdRunsSetting
@@ -101,9 +101,18 @@ def test_broken_geometry_ends_a_run_before_it(setting: MdRunsSetting, local) -> 
 def test_lammps_that_fails_everywhere_is_for_a_person(
     tmp_path: Path, setting_in, trained_committee, node_start, local
 ) -> None:
-    broken = replace(setting_in(tmp_path / "runs", trained_committee, node_start), command="false")
+    """What the replicas were to begin with is there: each its own."""
+    positions = np.array(node_start.positions_ang)
+    positions[-1] += 0.01
+    other = replace(node_start, positions_ang=positions)
+    broken = replace(
+        setting_in(tmp_path / "runs", trained_committee, node_start), command="false", other_starts=(other,)
+    )
     with pytest.raises(NeedsPersonError, match="MD failed in every replica"):
         run_md_plan(PLAN, broken, machine=local("false"))
+    confs = [(tmp_path / "runs" / f"77K.r{k}" / "seg.000" / CONF_FILE).read_text().splitlines() for k in (0, 1)]
+    assert [a == b for a, b in zip(*confs, strict=True)].count(False) == 1
+    assert broken.start_of(0) is broken.start_of(2) is node_start and broken.start_of(3) is other
 
 
 def test_constant_energy_after_equilibration(setting: MdRunsSetting) -> None:
