@@ -35,12 +35,11 @@ from alh2.explore.gcmc import (
 )
 from alh2.explore.gcmc_job import GcmcSpec
 from alh2.explore.md import MdSetting, MdTask, collect_md, prepare_md
-from alh2.potential.lammps_forces import LammpsForces, forces_of
+from alh2.potential.lammps_forces import FORCE_PAIRS_FILE, LammpsForces, forces_of
 from alh2.structure.loading import load_h2
 
 MAX_GCMC_SAMPLES = 200
 MIN_GAS_LABELS = 6
-FORCE_PAIRS_FILE = "pair_terms.json"
 
 
 def explore(campaign: Campaign, iteration: int) -> None:

@@ -205,9 +205,8 @@ def sound_setting(
     """Setting of runs without a campaign; the pair terms of a model are read where they lie beside it."""
     from dataclasses import replace
 
-    from alh2.campaign.exploring import FORCE_PAIRS_FILE
     from alh2.core.files import link_file
-    from alh2.potential.lammps_forces import forces_of
+    from alh2.potential.lammps_forces import FORCE_PAIRS_FILE, forces_of
     from alh2.potential.pair_baseline import baseline_beside
 
     under = [found for found in map(baseline_beside, graphs) if found is not None]
@@ -272,6 +271,7 @@ def _run(plan: MdPlan, setting: MdRunsSetting, machine: StageMachine, drawn: Dra
     from alh2.cli.run import command_line
     from alh2.production.made import write_made
     from alh2.production.md_analysis import analyse
+    from alh2.production.md_plan import unused_models
     from alh2.production.md_runs import run_md_plan
 
     reporter = Reporter()
@@ -281,7 +281,8 @@ def _run(plan: MdPlan, setting: MdRunsSetting, machine: StageMachine, drawn: Dra
     finally:
         reporter.close()
     analysis = analyse(plan, setting, runs)
-    write_made(setting.directory, command=command_line(), seed=setting.root_seed)
+    unused = unused_models(plan, setting)
+    write_made(setting.directory, command=command_line(), seed=setting.root_seed, unused=unused)
     show(plan, analysis)
     _figures(plan, setting, analysis, drawn)
 

@@ -23,8 +23,8 @@ from alh2.core.frames import Frame
 from alh2.potential.pair_baseline import PairBaseline, load_pair_baseline, spline_values
 from alh2.structure.site_kinds import element_of, site_kinds
 
-TABLE_FILE = "pair_terms.table"
-"""In the folder that all runs share."""
+TABLE_FILE, FORCE_PAIRS_FILE = "pair_terms.table", "pair_terms.json"
+"""In the folder that all runs share: the terms as LAMMPS reads them, and what they were made from."""
 FIRST_ANG, SPACING_ANG, BOND_END_ANG = 0.3, 0.002, 1.1
 GUEST = "H"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,9 +30,10 @@ class Made:
     models: tuple[ModelFile, ...]
 
 
-def write_made(directory: Path, *, command: str, seed: int) -> None:
-    """Note `command`, `seed` and every model that is linked into `directory`."""
+def write_made(directory: Path, *, command: str, seed: int, unused: Collection[Path] = ()) -> None:
+    """Note `command`, `seed` and every model that is linked into `directory`, but for those that are `unused`."""
     links = sorted(path for path in directory.iterdir() if path.is_symlink() and path.is_file())
+    links = [path for path in links if path not in unused]
     models = tuple(ModelFile(p.name, str(p.readlink()), digest_bytes(p.read_bytes())) for p in links)
     atomic_write_json(directory / FILE, asdict(Made(command, seed, models)))
 

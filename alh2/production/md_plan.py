@@ -13,7 +13,7 @@ from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame
 from alh2.core.nuclei import CLASSICAL_WORDS
 from alh2.explore.lammps import CONF_FILE, DEVIATION_FILE, TRAJECTORY_FILE
-from alh2.potential.lammps_forces import TABLE_FILE, LammpsForces
+from alh2.potential.lammps_forces import FORCE_PAIRS_FILE, TABLE_FILE, LammpsForces
 from alh2.select.sanity import HostBonds
 
 END_FILE = "end.restart"
@@ -156,6 +156,14 @@ def by_ase(plan: MdPlan, setting: MdRunsSetting) -> bool:
 def movers(plan: MdPlan, setting: MdRunsSetting) -> tuple[Path, ...]:
     """The models whose forces move the molecules."""
     return setting.interaction if by_ase(plan, setting) else setting.graphs
+
+
+def unused_models(plan: MdPlan, setting: MdRunsSetting) -> set[Path]:
+    """What is linked into the folder of `setting` and moves nothing: engines of Monte Carlo, models of the other kind."""
+    used = {*setting.graphs, setting.directory / FORCE_PAIRS_FILE}
+    if by_ase(plan, setting):
+        used = {*setting.interaction, *setting.under, *setting.hosts, *setting.springs}
+    return {path for path in setting.directory.iterdir() if path.is_symlink() and path not in used}
 
 
 def movers_words(plan: MdPlan, setting: MdRunsSetting) -> str:

@@ -79,7 +79,8 @@ def test_models_of_the_host_move_it(again, alh2) -> None:
     assert result["nuclei"] == "classical nuclei"
     assert result["movers"] == "H2 moved by models of interaction energies, the host by models of its own"
     made = {entry["link"] for entry in read_json(folder / "made.json")["models"]}
-    assert {"host.000.pb", "host.001.pb", "host_springs.000.npz", "host_springs.001.npz"} <= made
+    kinds = ("host.{}.pb", "host_springs.{}.npz", "interaction.graph.{}.pb", "pair_baseline.{}.json")
+    assert made == {kind.format(f"{k:03d}") for kind in kinds for k in (0, 1)}, "what moved atoms, and nothing else"
     starts = [load_frames(folder / f"77K.r{k}" / "seg.000" / "start.npz")[0] for k in (0, 1)]
     n_host = starts[0].n_host
     np.testing.assert_array_equal(starts[0].positions_ang[:n_host], starts[1].positions_ang[:n_host])
