@@ -159,7 +159,7 @@ def movers(plan: MdPlan, setting: MdRunsSetting) -> tuple[Path, ...]:
 
 
 def unused_models(plan: MdPlan, setting: MdRunsSetting) -> set[Path]:
-    """What is linked into the folder of `setting` and moves nothing: engines of Monte Carlo, models of the other kind."""
+    """Links in the folder of `setting` to what moves nothing: engines of Monte Carlo, models of the other kind."""
     used = {*setting.graphs, setting.directory / FORCE_PAIRS_FILE}
     if by_ase(plan, setting):
         used = {*setting.interaction, *setting.under, *setting.hosts, *setting.springs}
