@@ -1,7 +1,8 @@
 """Models of the bare host, which move it in molecular dynamics beside models of interaction energies.
 
-E(host + H2) is E(host) + what an interaction committee learns. The labels of bare hosts that interaction energies are
-formed with are what E(host) is learned from: no label is computed for it.
+E(host + H2) is E(host) + what an interaction committee learns. The first term is either what the committee of total
+energies says of the host alone, or learned from the labels of bare hosts that interaction energies are formed with:
+springs, and networks on what these leave. Forces on held-out geometries decide; no label is computed for it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from alh2.campaign.context import Campaign
 from alh2.campaign.evaluating import EVALUATION_FILE, evaluation_task
 from alh2.campaign.training import usable_frames
 from alh2.core.errors import BadInputError, NeedsPersonError
-from alh2.core.files import atomic_write_json
+from alh2.core.files import atomic_write_json, link_file
 from alh2.core.frames import Frame, Label, LabelledFrame
 from alh2.core.random_streams import stream
 from alh2.dataset.export import export_systems
@@ -36,7 +37,8 @@ COMMON, MOST_SCALE = 0.95, 1000.0
 class HostModels:
     """A committee on the energy of the bare host.
 
-    graphs, springs : networks, and what lies under each; one for each model of the interaction committee
+    graphs : networks, one for each model of the interaction committee
+    springs : what lies under each; () where the networks are those of total energies
     n_geometries, n_heldout : of the host, that it was trained on and judged on
     force_rmse_ev_ang, force_rms_ev_ang : of the error of the committee mean on those held out, and of the forces
         themselves; NaN where none are held out
@@ -52,22 +54,26 @@ class HostModels:
     @property
     def words(self) -> str:
         """For people."""
-        known = f"models of the bare host: {self.n_geometries} geometries"
+        known = "the host moves by models of total energies"
+        if self.springs:
+            known = f"the host moves by models of its own, from {self.n_geometries} geometries"
         if not self.n_heldout:
-            return f"{known}, none held out"
+            return f"{known}; no geometry is held out"
         return (
-            f"{known}; on {self.n_heldout} held out, forces of {self.force_rms_ev_ang:.2g} eV/Å (RMS) are off by "
-            f"{self.force_rmse_ev_ang:.2g} (RMSE)"
+            f"{known}; on {self.n_heldout} held-out geometries, forces of {self.force_rms_ev_ang:.2g} eV/Å (RMS) are "
+            f"off by {self.force_rmse_ev_ang:.2g} (RMSE)"
         )
 
 
 def host_model_files(campaign: Campaign, iteration: int) -> list[tuple[Path, Path]]:
     """Network and springs of each model of the bare host that has been trained for `iteration`."""
-    directory = campaign.paths.production / FOLDER / f"iter.{iteration:06d}"
-    if not (directory / RESULT_FILE).exists():
-        return []
-    found = members(directory, "total", campaign.engine_committee.n_models)
-    return [(member.graph, member.work_dir / SPRINGS_FILE) for member in found]
+    found = members(_folder(campaign, iteration), "total", campaign.engine_committee.n_models)
+    files = [(member.graph, member.work_dir / SPRINGS_FILE) for member in found]
+    return files if all(graph.exists() and springs.exists() for graph, springs in files) else []
+
+
+def _folder(campaign: Campaign, iteration: int) -> Path:
+    return campaign.paths.production / FOLDER / f"iter.{iteration:06d}"
 
 
 def host_geometries(frames: list[LabelledFrame]) -> list[LabelledFrame]:
@@ -80,28 +86,79 @@ def host_geometries(frames: list[LabelledFrame]) -> list[LabelledFrame]:
     return [LabelledFrame(host, label, label) for host, label in found.values()]
 
 
-def has_host_geometries(campaign: Campaign, iteration: int) -> bool:
-    """Whether enough labelled geometries of the host are known to `iteration`."""
+def can_move(campaign: Campaign, iteration: int) -> bool:
+    """Whether there is anything to move the host of `iteration` by."""
+    if campaign.param.committee("total") is not None:
+        return True
     return len(host_geometries(usable_frames(campaign, iteration))) >= FEWEST_GEOMETRIES
 
 
 def host_models(campaign: Campaign, iteration: int) -> HostModels:
-    """Models of the bare host from the labels that `iteration` was trained on, in ``production/host-models``.
+    """What moves the bare host: the committee of total energies, or models in ``production/host-models``; repeatable.
 
-    Springs are fitted first: to all geometries under the first model, to as many drawn with replacement under the
-    others. Networks learn what these leave, from scratch and trained as the committee of total energies is; repeatable.
-    Raises BadInputError for fewer than `FEWEST_GEOMETRIES` and hosts that differ, NeedsPersonError where training or
-    evaluation fails.
+    The latter where springs alone, fitted to the labels that `iteration` was trained on, have better forces on held-out
+    geometries than the former, and where there is no such committee. Raises BadInputError for fewer than
+    `FEWEST_GEOMETRIES` there, and hosts that differ; NeedsPersonError where training or evaluation fails.
     """
     known = host_geometries(usable_frames(campaign, iteration))
+    seen = {each.frame.digest for each in known}
+    heldout = [f for f in host_geometries(campaign.store.load("valid")) if f.frame.digest not in seen]
+    made = _of_total_energies(campaign, iteration, known, heldout)
+    enough = bool(heldout) and len(known) >= FEWEST_GEOMETRIES
+    if made is None or (enough and _springs_rmse(known, heldout) < made.force_rmse_ev_ang):
+        made = _trained(campaign, iteration, known, heldout)
+    told = {
+        "own": bool(made.springs),
+        "n_geometries": made.n_geometries,
+        "n_heldout": made.n_heldout,
+        "force_rmse_ev_ang": made.force_rmse_ev_ang if heldout else None,
+        "force_rms_ev_ang": made.force_rms_ev_ang if heldout else None,
+    }
+    atomic_write_json(_folder(campaign, iteration) / RESULT_FILE, told)
+    return made
+
+
+def _of_total_energies(
+    campaign: Campaign, iteration: int, known: list[LabelledFrame], heldout: list[LabelledFrame]
+) -> HostModels | None:
+    """The committee of total energies, None where there is none."""
+    committee = campaign.param.committee("total")
+    if committee is None:
+        return None
+    directory = _folder(campaign, iteration)
+    directory.mkdir(parents=True, exist_ok=True)
+    trained = campaign.members(committee, iteration)
+    graphs = []
+    for k in range(campaign.engine_committee.n_models):
+        graphs.append(directory / f"total.{k:03d}.pb")
+        link_file(trained[k % len(trained)].graph, graphs[-1])
+    made = HostModels(tuple(graphs), (), len(known), len(heldout), math.nan, math.nan)
+    return _judged(campaign, directory / "evaluate.total", made, heldout, []) if heldout else made
+
+
+def _springs_rmse(known: list[LabelledFrame], heldout: list[LabelledFrame]) -> float:
+    """RMSE (eV/Å) of springs alone on `heldout`; infinite where the hosts differ, which springs cannot describe."""
+    try:
+        springs = fit_host_springs(known)
+    except BadInputError:
+        return math.inf
+    off = [springs.evaluate(f.frame.positions_ang, f.frame.cell_ang)[1] - f.label.forces_ev_ang for f in heldout]
+    return float(np.sqrt(np.mean(np.concatenate(off) ** 2)))
+
+
+def _trained(
+    campaign: Campaign, iteration: int, known: list[LabelledFrame], heldout: list[LabelledFrame]
+) -> HostModels:
+    """Models of its own: springs, and networks on what these leave, trained as the committee of total energies is.
+
+    Springs are fitted to all geometries under the first model, to as many drawn with replacement under the others.
+    """
     if len(known) < FEWEST_GEOMETRIES:
         raise BadInputError(
             str(campaign.paths.root), expected=f"labels of at least {FEWEST_GEOMETRIES} geometries of the bare host",
             found=f"{len(known)}", action="use --frozen-host or --forces total, or label more (label_bare_hosts)",
         )  # fmt: skip
-    seen = {each.frame.digest for each in known}
-    heldout = [f for f in host_geometries(campaign.store.load("valid")) if f.frame.digest not in seen]
-    directory = campaign.paths.production / FOLDER / f"iter.{iteration:06d}"
+    directory = _folder(campaign, iteration)
     committee = replace(
         campaign.force_committee, target="total", n_models=campaign.engine_committee.n_models, reuse_iter=None,
         pair_baseline=False,
@@ -124,16 +181,8 @@ def host_models(campaign: Campaign, iteration: int) -> HostModels:
         tuple(member.graph for member in trained), tuple(member.work_dir / SPRINGS_FILE for member in trained),
         len(known), len(heldout), math.nan, math.nan,
     )  # fmt: skip
-    if heldout:
-        made = _judged(campaign, directory, made, heldout, [springs for _, springs in prepared])
-    told = {
-        "n_geometries": made.n_geometries,
-        "n_heldout": made.n_heldout,
-        "force_rmse_ev_ang": made.force_rmse_ev_ang if heldout else None,
-        "force_rms_ev_ang": made.force_rms_ev_ang if heldout else None,
-    }
-    atomic_write_json(directory / RESULT_FILE, told)
-    return made
+    springs = [springs for _, springs in prepared]
+    return _judged(campaign, directory / "evaluate", made, heldout, springs) if heldout else made
 
 
 def _member_data(
@@ -158,26 +207,27 @@ def _member_data(
 
 
 def _judged(
-    campaign: Campaign, directory: Path, made: HostModels, heldout: list[LabelledFrame], springs: list[HostSprings]
+    campaign: Campaign, work_dir: Path, made: HostModels, heldout: list[LabelledFrame], springs: list[HostSprings]
 ) -> HostModels:
-    """`made` with its errors on the geometries held out."""
+    """`made` with its errors on the geometries held out; springs : under each of its models, none under none."""
     frames = [each.frame for each in heldout]
     task = evaluation_task(
-        campaign, directory / "evaluate", frames, graphs=made.graphs, pairs=(), label="evaluate models of the host"
+        campaign, work_dir, frames, graphs=made.graphs, pairs=(), label="evaluate models of the host"
     )
     (outcome,) = run_tasks(
-        [task], machine=campaign.machine.gcmc, base_dir=directory, name="evaluate", on_progress=campaign.on_progress
-    )
+        [task], machine=campaign.machine.gcmc, base_dir=work_dir.parent, name=work_dir.name,
+        on_progress=campaign.on_progress,
+    )  # fmt: skip
     if outcome.status != "done":
         raise NeedsPersonError(f"{task.work_dir}: the models of the host could not be evaluated: {outcome.message}")
     answer = load_evaluation(task.work_dir / EVALUATION_FILE)
     errors = []
     for k, each in enumerate(heldout):
-        found = [
-            under.evaluate(each.frame.positions_ang, each.frame.cell_ang)[1] + forces / under.scale
-            for under, forces in zip(springs, answer.frame_forces_ev_ang(k), strict=True)
-        ]
-        errors.append(np.mean(found, axis=0) - each.label.forces_ev_ang)
+        forces = answer.frame_forces_ev_ang(k)
+        if springs:
+            under = [s.evaluate(each.frame.positions_ang, each.frame.cell_ang)[1] for s in springs]
+            forces = np.array(under) + forces / np.array([s.scale for s in springs])[:, None, None]
+        errors.append(forces.mean(axis=0) - each.label.forces_ev_ang)
     rmse = float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
     rms = float(np.sqrt(np.mean(np.concatenate([each.label.forces_ev_ang for each in heldout]) ** 2)))
     return replace(made, force_rmse_ev_ang=rmse, force_rms_ev_ang=rms)

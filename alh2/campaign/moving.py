@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alh2.campaign.context import Campaign
-from alh2.campaign.host_models import has_host_geometries, host_models
+from alh2.campaign.host_models import can_move, host_models
 from alh2.campaign.producing import insertion_rmse_ev
 from alh2.core.errors import BadInputError
 from alh2.core.files import link_file
@@ -20,8 +20,8 @@ class Movers:
     """What moves atoms, and why.
 
     target : of the models that move the molecules
-    by_ase : they are of interaction energies, and models of the bare host move it unless it stands still; else LAMMPS
-        moves everything by one committee
+    by_ase : they are of interaction energies, and others move the host unless it stands still; else LAMMPS moves
+        everything by one committee
     words : for people, "" where there was nothing to decide
     """
 
@@ -50,8 +50,8 @@ def movers_of(campaign: Campaign, iteration: int, plan: MdPlan, *, n_h2: int, wa
         return by_lammps
     words = (
         f"held-out insertion energies are off by {1e3 * alone:.3g} meV (RMSE) with the models of interaction energies, "
-        f"by {1e3 * total:.3g} meV with those of total energies: the former move the molecules, models of the bare "
-        "host the host (--forces total: LAMMPS, by the latter)"
+        f"by {1e3 * total:.3g} meV with those of total energies: the former move the molecules "
+        "(--forces total: LAMMPS, everything by the latter)"
     )
     return Movers("interaction", by_ase=True, words=words)
 
@@ -67,7 +67,7 @@ def _why_not(campaign: Campaign, iteration: int, plan: MdPlan, n_h2: int) -> str
         return "no models of interaction energies"
     if not all(member.pair_baseline.exists() for member in campaign.members(committee, iteration)):
         return "models of interaction energies that have no pair terms"
-    if not plan.frozen_host and not has_host_geometries(campaign, iteration):
+    if not plan.frozen_host and not can_move(campaign, iteration):
         return "too few labels of the bare host"
     return ""
 
@@ -78,7 +78,7 @@ def with_movers(
 ) -> MdRunsSetting:  # fmt: skip
     """`setting` where models of interaction energies (`interaction`, `under` as linked) move the molecules.
 
-    Trains models of the bare host first where it moves, and links them too.
+    Where the host moves, finds or trains models for it first, and links them too.
     """
     setting = replace(setting, interaction=interaction, under=under)
     if plan.frozen_host:
@@ -86,9 +86,8 @@ def with_movers(
     campaign.reporter.stage("models of the bare host")
     made = host_models(campaign, iteration)
     campaign.reporter.message(made.words)
-    n = len(made.graphs)
-    hosts = tuple(setting.directory / f"host.{k:03d}.pb" for k in range(n))
-    springs = tuple(setting.directory / f"host_springs.{k:03d}.npz" for k in range(n))
+    hosts = tuple(setting.directory / f"host.{k:03d}.pb" for k in range(len(made.graphs)))
+    springs = tuple(setting.directory / f"host_springs.{k:03d}.npz" for k in range(len(made.springs)))
     for link, file in zip((*hosts, *springs), (*made.graphs, *made.springs), strict=True):
         link_file(file, link)
     return replace(setting, hosts=hosts, springs=springs)

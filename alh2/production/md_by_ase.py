@@ -45,8 +45,8 @@ class AseJob:
     """One segment.
 
     models, pair_baselines : of the committee, paths as seen from the folder; the first one moves the molecules
-    hosts, springs : models of the bare host and the springs under them, as many, the first one of which moves it; ():
-        it stands still
+    hosts, springs : models of the bare host, as many, the first one of which moves it, (): it stands still; and the
+        springs under them, () for none
     start : frames file whose first frame has the host, and where the run begins unless `before` does: the end of the
         segment before
     first_step : of this segment; the first segment equilibrates for `n_equilibration` steps before it
@@ -82,19 +82,22 @@ Evaluate = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
 class HostModel:
-    """One model of the bare host of `start`: springs, and the network on what they leave."""
+    """One model of the bare host of `start`: a network, and the springs under it where it has any."""
 
-    def __init__(self, model: Path, springs: Path, start: Frame) -> None:
-        self._network, self._springs = DeepPotEvaluator(model), load_host_springs(springs)
+    def __init__(self, model: Path, springs: Path | None, start: Frame) -> None:
+        self._network = DeepPotEvaluator(model)
         self._symbols, self._cell = start.symbols[: start.n_host], start.cell_ang
-        found = self._springs.n_atoms
-        if found != start.n_host:
-            raise BadInputError(str(springs), expected=f"springs of {start.n_host} atoms", found=f"{found}")
+        self._springs = None if springs is None else load_host_springs(springs)
+        if self._springs is not None and self._springs.n_atoms != start.n_host:
+            found = f"{self._springs.n_atoms}"
+            raise BadInputError(str(springs), expected=f"springs of {start.n_host} atoms", found=found)
 
     def evaluate(self, positions_ang: np.ndarray) -> tuple[float, np.ndarray]:
         """Energy (eV) and forces (n_host, 3) eV/Å of the host at (n_host, 3) Å."""
-        energy, forces = self._springs.evaluate(positions_ang, self._cell)
         energies, found = self._network.raw(self._symbols, positions_ang[None], self._cell[None])
+        if self._springs is None:
+            return float(energies[0]), found[0]
+        energy, forces = self._springs.evaluate(positions_ang, self._cell)
         return energy + float(energies[0]) / self._springs.scale, forces + found[0] / self._springs.scale
 
 
@@ -180,8 +183,9 @@ def run(job: AseJob, folder: Path) -> None:
     """Run the segment in `folder`; raises BadInputError for models and files that are not what they should be."""
     (start,) = load_frames(folder / job.start)[:1]
     frozen = not job.hosts
-    moving = zip(job.hosts, job.springs, strict=True)
-    hosts: Sequence[HostModel | None] = [HostModel(folder / host, folder / under, start) for host, under in moving]
+    springs: Sequence[Path | None] = [folder / path for path in job.springs] or [None] * len(job.hosts)
+    moving = zip(job.hosts, springs, strict=True)
+    hosts: Sequence[HostModel | None] = [HostModel(folder / host, under, start) for host, under in moving]
     models = [
         Interaction(folder / model, folder / under, start, host)
         for model, under, host in zip(job.models, job.pair_baselines, hosts or [None] * len(job.models), strict=True)

@@ -114,8 +114,8 @@ class MdRunsSetting:
         the same atoms, cell and host
     interaction, under : graphs of models of interaction energies and their pair baselines, which move the molecules by
         ASE; () where they are not to, and LAMMPS does it with `graphs`
-    hosts, springs : models of the bare host and the springs under them (`alh2.potential.host_springs`), which move it
-        beside them; () where it stands still
+    hosts, springs : models of the bare host, which move it beside them, () where it stands still; and the springs
+        under each (`alh2.potential.host_springs`), () for none
     command, python : LAMMPS, and the interpreter of alh2 on the machine that runs it
     sanity, bonds : what a sound geometry is (`alh2.select.sanity`)
     """
@@ -170,7 +170,8 @@ def movers_words(plan: MdPlan, setting: MdRunsSetting) -> str:
     """What moves what, for people."""
     if not by_ase(plan, setting):
         return "moved by LAMMPS with one committee for all atoms"
-    host = "" if plan.frozen_host else ", the host by models of its own"
+    of_host = "models of its own" if setting.springs else "models of total energies"
+    host = "" if plan.frozen_host else f", the host by {of_host}"
     return f"H2 moved by models of interaction energies{host}"
 
 

@@ -33,7 +33,7 @@ def test_everything_of_a_campaign(again, alh2) -> None:
     runs = json.loads((made / "md-runs" / "md_runs.json").read_text())
     assert [t["temperature_k"] for t in runs["temperatures"]] == [77.0, 120.0]
     assert {r["model"] for t in runs["temperatures"] for r in t["replicas"]} == {0, 1}
-    assert ("models of the bare host:" in done.out) == (made / "md-runs" / "host.001.pb").exists()
+    assert ("the host moves by" in done.out) == (made / "md-runs" / "host.001.pb").exists()
     assert f"report: {again.workdir / 'report' / 'index.html'}" in done.out
     assert "95 % intervals: statistics, widened by the spread of 2 models" in done.out
     page = (again.workdir / "report" / "index.html").read_text()

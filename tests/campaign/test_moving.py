@@ -15,8 +15,10 @@ from alh2.campaign.context import Campaign
 from alh2.campaign.moving import Movers, movers_of
 from alh2.campaign.open import reopen_campaign
 from alh2.campaign.producing import last_trained
+from alh2.campaign.training import usable_frames
 from alh2.core.errors import BadInputError
 from alh2.core.files import read_json
+from alh2.potential.evaluate import evaluate_committee
 from alh2.potential.frames_npz import load_frames
 from alh2.potential.host_springs import load_host_springs
 from alh2.production.md_plan import MdPlan
@@ -59,12 +61,35 @@ def test_what_models_of_interaction_energies_cannot_do(campaign: Campaign, monke
         with pytest.raises(BadInputError, match=f"--forces: expected total, found interaction, with {words}"):
             movers_of(campaign, number, plan, n_h2=n_h2, wanted="interaction")
     monkeypatch.setattr(host_models, "FEWEST_GEOMETRIES", 10_000)
+    alone = replace(campaign, param=replace(campaign.param, committees=campaign.param.committees[1:]))
+    assert alone.param.committee("total") is None
     with pytest.raises(BadInputError, match="too few labels of the bare host"):
-        movers_of(campaign, number, PLAN, n_h2=2, wanted="interaction")
+        movers_of(alone, number, PLAN, n_h2=2, wanted="interaction")
     with pytest.raises(
         BadInputError, match=r"at least 10000 geometries of the bare host, found \d+; use --frozen-host"
     ):
-        host_models.host_models(campaign, number)
+        host_models.host_models(alone, number)
+
+
+def test_total_energies_move_the_host_where_they_know_it_better(campaign: Campaign, monkeypatch) -> None:
+    """Without springs that are better on held-out geometries nothing is trained."""
+    number = iteration(campaign)
+    monkeypatch.setattr(host_models, "_springs_rmse", lambda known, heldout: math.inf)
+    made = host_models.host_models(campaign, number)
+    assert made.springs == () and "the host moves by models of total energies; on " in made.words
+    committee = campaign.param.committee("total")
+    assert committee is not None
+    trained = campaign.members(committee, number)
+    assert [graph.resolve() for graph in made.graphs] == [member.graph.resolve() for member in trained]
+    (folder,) = (campaign.paths.production / "host-models").iterdir()
+    assert not (folder / "000").exists() and host_models.host_model_files(campaign, number) == []
+    told = read_json(folder / "host-models.json")
+    assert told["own"] is False and told["force_rmse_ev_ang"] == made.force_rmse_ev_ang > 0
+    known = {each.frame.digest for each in host_models.host_geometries(usable_frames(campaign, number))}
+    hosts = [h for h in host_models.host_geometries(campaign.store.load("valid")) if h.frame.digest not in known]
+    answer = evaluate_committee(made.graphs, [each.frame for each in hosts])
+    off = [answer.frame_forces_ev_ang(k).mean(axis=0) - each.label.forces_ev_ang for k, each in enumerate(hosts)]
+    assert made.force_rmse_ev_ang == pytest.approx(np.sqrt(np.mean(np.concatenate(off) ** 2)), rel=1e-6)
 
 
 def test_models_of_the_host_move_it(again, alh2) -> None:
@@ -73,7 +98,7 @@ def test_models_of_the_host_move_it(again, alh2) -> None:
     command = ("produce", "md", again.workdir, "--forces", "interaction", *conditions)
     done = alh2(*command)
     assert done.code == 0, done.err
-    assert "models of the bare host:" in done.out and "held out, forces of" in done.out
+    assert "the host moves by models of its own, from" in done.out and "held-out geometries, forces of" in done.out
     folder = again.workdir / "production" / "md-runs"
     result = json.loads((folder / "md_runs.json").read_text())
     assert result["nuclei"] == "classical nuclei"
