@@ -63,7 +63,7 @@ _SHARED_WORK = {
         f"tests/campaign/test_campaign_{name}.py"
         for name in (
             *("whole", "stops", "produce", "publish", "curriculum", "interrupted", "trust", "first_samples"),
-            "selecting",
+            *("selecting", "moving"),
         )
     ],
     "the one Slurm": [
