@@ -19,18 +19,17 @@ from alh2.campaign.training import usable_frames
 from alh2.core.errors import BadInputError, NeedsPersonError
 from alh2.core.files import atomic_write_json, link_file
 from alh2.core.frames import Frame, Label, LabelledFrame
-from alh2.core.random_streams import stream
 from alh2.dataset.export import export_systems
 from alh2.dispatch.run import run_tasks
 from alh2.potential.evaluate import load_evaluation
 from alh2.potential.host_springs import HostSprings, fit_host_springs, host_rest
 from alh2.train.committee import MemberData, TrainingPlan, train_committees
-from alh2.train.members import members
+from alh2.train.members import Member, members
+from alh2.train.pair_fit import drawn_frames, network_scale
 
 FOLDER, SPRINGS_FILE, RESULT_FILE = "host-models", "host_springs.npz", "host-models.json"
 FEWEST_GEOMETRIES = 10
 """Fewer say too little about how a host vibrates."""
-COMMON, MOST_SCALE = 0.95, 1000.0
 
 
 @dataclass(frozen=True)
@@ -164,8 +163,7 @@ def _trained(
         pair_baseline=False,
     )  # fmt: skip
     prepared = [
-        _member_data(campaign, iteration, known, member.work_dir, k)
-        for k, member in enumerate(members(directory, "total", committee.n_models))
+        _member_data(campaign, iteration, known, member) for member in members(directory, "total", committee.n_models)
     ]
     plan = TrainingPlan(
         train_dir=directory,
@@ -186,23 +184,18 @@ def _trained(
 
 
 def _member_data(
-    campaign: Campaign, iteration: int, known: list[LabelledFrame], folder: Path, index: int
+    campaign: Campaign, iteration: int, known: list[LabelledFrame], member: Member
 ) -> tuple[MemberData, HostSprings]:
-    """What model `index` learns, exported, and the springs under it, kept in its `folder`."""
-    drawn = known
-    if index:
-        rng = stream(campaign.param.seed, "host-springs", iteration, index)
-        drawn = [known[k] for k in np.sort(rng.integers(len(known), size=len(known)))]
-    fitted = fit_host_springs(drawn)
+    """What `member` learns, exported, and the springs under it, kept in its folder."""
+    drawn = drawn_frames(len(known), member, iteration=iteration, root_seed=campaign.param.seed)
+    fitted = fit_host_springs([known[k] for k in drawn])
     left = np.concatenate([host_rest(fitted, each).label.forces_ev_ang.ravel() for each in known])
-    scale = float(np.clip(1.0 / max(float(np.quantile(np.abs(left), COMMON)), 1e-12), 1.0, MOST_SCALE))
-    springs = replace(fitted, scale=scale)
-    folder.mkdir(parents=True, exist_ok=True)
-    springs.save(folder / SPRINGS_FILE)
+    springs = replace(fitted, scale=network_scale(left))
+    member.work_dir.mkdir(parents=True, exist_ok=True)
+    springs.save(member.work_dir / SPRINGS_FILE)
     rest = [host_rest(springs, each) for each in known]
-    systems = export_systems(
-        rest, folder.parent / f"data.{index:03d}", target="total", type_map=campaign.param.type_map
-    )
+    folder = member.train_dir / f"data.{member.index:03d}"
+    systems = export_systems(rest, folder, target="total", type_map=campaign.param.type_map)
     return MemberData(tuple(systems)), springs
 
 

@@ -41,6 +41,8 @@ def movers_of(campaign: Campaign, iteration: int, plan: MdPlan, *, n_h2: int, wa
     why_not = _why_not(campaign, iteration, plan, n_h2)
     if wanted == "interaction" and why_not:
         raise BadInputError("--forces", expected="total", found=f"interaction, with {why_not}")
+    if wanted == "total" and by_lammps.target != "total":
+        raise BadInputError("--forces", expected="interaction", found="total, without models of total energies")
     if wanted == "total" or why_not:
         return by_lammps
     if wanted == "interaction" or plan.frozen_host or by_lammps.target == "interaction":

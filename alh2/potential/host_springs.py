@@ -20,6 +20,7 @@ from ase import Atoms
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import shortest_path
 from scipy.sparse.linalg import lsqr
+from threadpoolctl import threadpool_limits
 
 from alh2.core.atoms import to_atoms
 from alh2.core.errors import BadInputError
@@ -106,7 +107,8 @@ def fit_host_springs(hosts: Sequence[LabelledFrame]) -> HostSprings:
     size = np.sqrt(np.mean(wanted**2, axis=1))
     weight = np.repeat(np.minimum(1.0, np.median(size) / np.maximum(size, 1e-12)), wanted.shape[1])
     rows, right = _diagonal(weight) @ rows, weight * wanted.ravel()
-    found = lsqr(rows, right, damp=DAMPING, atol=1e-10, btol=1e-10, iter_lim=20_000)[0] * scales
+    with threadpool_limits(limits=1, user_api="blas"):  # the same to the last digit wherever it is repeated
+        found = lsqr(rows, right, damp=DAMPING, atol=1e-10, btol=1e-10, iter_lim=20_000)[0] * scales
     pull, stiffness = found[: len(pairs)], found[len(pairs) :]
     springs = HostSprings(first.n_atoms, pairs, rest, pull, stiffness, 0.0)
     left = [each.label.energy_ev - springs.evaluate(each.frame.positions_ang, first.cell_ang)[0] for each in hosts]

@@ -268,7 +268,12 @@ def _kinds(frames: Sequence[LabelledFrame]) -> list[str]:
 
 def _scale(fitted: PairBaseline, frames: Sequence[LabelledFrame]) -> float:
     left = np.concatenate([fitted.rest(f).forces_ev_ang("interaction").ravel() for f in frames])
-    return float(np.clip(1.0 / max(float(np.quantile(np.abs(left), COMMON)), 1e-12), 1.0, MOST_SCALE))
+    return network_scale(left)
+
+
+def network_scale(left_ev_ang: np.ndarray) -> float:
+    """Scale on which forces (n,) eV/Å that are left for networks to learn are as large as their first output."""
+    return float(np.clip(1.0 / max(float(np.quantile(np.abs(left_ev_ang), COMMON)), 1e-12), 1.0, MOST_SCALE))
 
 
 def _gas_energy_ev(frames: Sequence[LabelledFrame]) -> float:

@@ -65,6 +65,8 @@ def test_what_models_of_interaction_energies_cannot_do(campaign: Campaign, monke
     assert alone.param.committee("total") is None
     with pytest.raises(BadInputError, match="too few labels of the bare host"):
         movers_of(alone, number, PLAN, n_h2=2, wanted="interaction")
+    with pytest.raises(BadInputError, match="--forces: expected interaction, found total, without models"):
+        movers_of(alone, number, PLAN, n_h2=2, wanted="total")
     with pytest.raises(
         BadInputError, match=r"at least 10000 geometries of the bare host, found \d+; use --frozen-host"
     ):
