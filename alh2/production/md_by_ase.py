@@ -159,22 +159,28 @@ def moving_atoms(start: Frame, masses_amu: Sequence[float], *, frozen_host: bool
     return atoms[start.n_host :] if frozen_host else atoms
 
 
-def equilibrate(atoms: Atoms, dt: float, temperature_k: float, n_steps: int, rng: np.random.RandomState) -> None:
-    """Velocities of `temperature_k`, and Langevin dynamics of `n_steps` of `dt` (ASE's unit)."""
+def equilibrate(
+    atoms: Atoms, dt: float, temperature_k: float, n_steps: int, rng: np.random.RandomState, *, whole: bool
+) -> None:
+    """Velocities of `temperature_k`, and Langevin dynamics of `n_steps` of `dt` (ASE's unit).
+
+    whole : nothing stands still: the momentum of all atoms together is taken out at the end
+    """
     thermalize_momenta(atoms, temperature_k, rng=rng)
     friction = 1e-3 * FRICTION_PER_PS / units.fs
     Langevin(atoms, dt, temperature_K=temperature_k, friction=friction, fixcm=False, rng=rng).run(n_steps)
+    if whole:
+        momenta = atoms.get_momenta()
+        atoms.set_momenta(momenta - atoms.get_masses()[:, None] * momenta.sum(axis=0) / atoms.get_masses().sum())
 
 
 def chain(atoms: Atoms, dt: float, temperature_k: float, thermostat_ps: float, *, whole: bool) -> NoseHooverChainNVT:
     """Nosé–Hoover chain.
 
-    whole : nothing stands still: the momentum of all atoms together is taken out, and so are its three degrees of
-        freedom, which ASE's chain counts, from the temperature that it is told
+    whole : nothing stands still, and all atoms together have no momentum: its three degrees of freedom, which ASE's
+        chain counts, are taken off the temperature that it is told
     """
     if whole:
-        momenta = atoms.get_momenta()
-        atoms.set_momenta(momenta - atoms.get_masses()[:, None] * momenta.sum(axis=0) / atoms.get_masses().sum())
         temperature_k *= (len(atoms) - 1) / len(atoms)
     return NoseHooverChainNVT(atoms, dt, temperature_k, 1e3 * thermostat_ps * units.fs)
 
@@ -195,7 +201,7 @@ def run(job: AseJob, folder: Path) -> None:
     dt = 1e3 * job.dt_ps * units.fs
     if job.before is None:
         rng = np.random.RandomState(job.seed % 2**32)
-        equilibrate(atoms, dt, job.temperature_k, job.n_equilibration, rng)
+        equilibrate(atoms, dt, job.temperature_k, job.n_equilibration, rng, whole=not frozen)
     else:
         before = read_npz(folder / job.before, "positions_ang", "velocities")
         atoms.positions = before["positions_ang"]

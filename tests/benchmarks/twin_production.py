@@ -63,7 +63,8 @@ def exact_run(
         host = cast(Atoms, read(folder / "host.extxyz"))
         network = build_network(from_atoms(host, n_host=len(host), host_id="x", provenance=Provenance("twin")))
         atoms.calc = ReferenceCalculator(network, case.parameters)
-    equilibrate(atoms, DT_FS * units.fs, temperature_k, EQUILIBRATION_STEPS, np.random.RandomState(seed))
+    rng = np.random.RandomState(seed)
+    equilibrate(atoms, DT_FS * units.fs, temperature_k, EQUILIBRATION_STEPS, rng, whole=not frozen)
     dynamics = chain(atoms, DT_FS * units.fs, temperature_k, THERMOSTAT_PS, whole=not frozen)
     frames: list[np.ndarray] = []
     dynamics.attach(lambda: frames.append(atoms.positions.copy()), interval=EVERY)

@@ -135,7 +135,7 @@ def test_a_whole_cell_has_the_temperature_without_its_own_momentum(setting: MdRu
 
     atoms.calc = MovedBy(springs)
     dt = 2.0 * units.fs
-    equilibrate(atoms, dt, T, 2000, rng)
+    equilibrate(atoms, dt, T, 2000, rng, whole=True)
     dynamics = chain(atoms, dt, T, 0.05, whole=True)
     kinetic = []
     dynamics.attach(lambda: kinetic.append(atoms.get_kinetic_energy()), interval=50)
