@@ -183,16 +183,20 @@ def test_state_of_a_run_that_another_driver_tidied_up(tmp_path: Path) -> None:
 
 
 def test_job_that_was_killed_is_started_again(tmp_path, local_machine, make_task) -> None:
-    tasks = [make_task(i, "sleep 0.4; echo $(cat in) >> ../ran; : > out") for i in range(6)]
+    log = tmp_path / ".dispatch" / "dpdispatcher.log"
+    # No task ends before the loss was noticed: a slow driver would find all of them done, and nothing lost.
+    held = "until [ -e ../noticed ]; do sleep 0.05; done; "
+    tasks = [make_task(i, held + "echo $(cat in) >> ../ran; : > out") for i in range(6)]
 
     def kill_job() -> None:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            for id_file in (tmp_path / ".dispatch" / "k").glob("*_job_id"):
-                time.sleep(0.5)
-                os.kill(int(id_file.read_text()), 9)
-                return
+        control, deadline, killed = tmp_path / ".dispatch" / "k", time.monotonic() + 15, False
+        while time.monotonic() < deadline and not (log.exists() and "was lost" in log.read_text()):
+            for id_file in () if killed else control.glob("*_job_id"):
+                if job_id := id_file.read_text():
+                    os.kill(int(job_id), 9)
+                    killed = True
             time.sleep(0.02)
+        (tmp_path / "noticed").touch()
 
     killer = threading.Thread(target=kill_job)
     killer.start()
@@ -200,7 +204,7 @@ def test_job_that_was_killed_is_started_again(tmp_path, local_machine, make_task
     killer.join()
     assert [o.status for o in outcomes] == ["done"] * 6
     assert sorted((tmp_path / "ran").read_text().splitlines()) == [f"input {i}" for i in range(6)]
-    assert "was lost" in (tmp_path / ".dispatch" / "dpdispatcher.log").read_text()
+    assert "was lost" in log.read_text()
 
 
 def test_lost_job_is_reported_and_its_siblings_kept(tmp_path, local_machine, make_task) -> None:

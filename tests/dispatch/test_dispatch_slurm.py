@@ -188,7 +188,7 @@ def test_jobs_whose_input_has_changed_are_cancelled(tmp_path, machine, make_task
 def test_out_of_memory_gets_more_memory_and_only_the_guilty_task_is_given_up(
     tmp_path, machine, make_task, slurm
 ) -> None:
-    hungry = f"{sys.executable} -c 'import time; x = b\"x\" * {{}}000000; time.sleep(20)' && cp in out"
+    hungry = f"{sys.executable} -c 'import time; x = b\"x\" * {{}}000000; time.sleep(50)' && cp in out"
     thrifty = f"{sys.executable} -c 'import time; x = b\"x\" * 60000000; time.sleep(4)'; cp in out"
     tasks = [
         make_task(0, thrifty, timeout_s=60),
