@@ -126,7 +126,7 @@ def loaded_host(campaign: Campaign, n_h2: int, path: Sequence[str | int], *, pre
     return from_atoms(atoms, n_host=host.n_host, host_id=host.host_id, provenance=Provenance("bootstrap"))
 
 
-def md_setting(campaign: Campaign, iteration: int, directory: Path, *, models: GcmcModels, root_seed: int) -> MdSetting:
+def md_setting(campaign: Campaign, iteration: int, directory: Path, *, models: GcmcModels) -> MdSetting:
     """What MD runs of this campaign share, below `directory` with the force committee of `models`."""
     return MdSetting(
         directory=directory,
@@ -134,7 +134,7 @@ def md_setting(campaign: Campaign, iteration: int, directory: Path, *, models: G
         graphs=models.force,
         forces=campaign_forces(campaign, models),
         masses_amu=campaign.param.explore.mass_amu,
-        root_seed=root_seed,
+        root_seed=campaign.param.seed,
         command=campaign.machine.model_devi.command,
     )
 
@@ -150,7 +150,7 @@ def _explore_md(campaign: Campaign, iteration: int, directory: Path, models: Gcm
     if not jobs:
         return []
     job = jobs[min(iteration, len(jobs) - 1)]
-    setting = md_setting(campaign, iteration, directory, models=models, root_seed=campaign.param.seed)
+    setting = md_setting(campaign, iteration, directory, models=models)
     runs: list[MdTask] = []
     for system in job.sys_idx:
         for index, temperature_k in enumerate(job.temperatures_k):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alh2.campaign.context import Campaign
 from alh2.campaign.host_models import can_move, host_models
-from alh2.campaign.producing import insertion_rmse_ev
+from alh2.campaign.predicting import insertion_rmse_ev
 from alh2.core.errors import BadInputError
 from alh2.core.files import link_file
 from alh2.core.frames import Target

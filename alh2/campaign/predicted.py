@@ -23,7 +23,7 @@ DISTRIBUTIONS = ("rdf",)
 
 def predictions(campaign: Campaign, isotherm: Isotherm | None) -> Predictions:
     """Everything that is there; what cannot be read is said and left out."""
-    isotherms, runs = (campaign.paths.production / name for name in ("isotherm", "md-runs"))
+    isotherms, runs = (campaign.paths.production / name for name in ("isotherm", "md"))
     try:
         return Predictions(
             isotherm=isotherm,
@@ -47,7 +47,7 @@ def densities(campaign: Campaign, isotherm: Isotherm | None) -> list[DensityScen
         words = f"H₂ centres in Monte Carlo at {point.temperature_k:g} K and {point.pressure_bar:g} bar."
         name = f"density_isotherm_{point.temperature_k:g}K_{point.pressure_bar:g}bar".replace(".", "p")
         found.append(_scene(campaign, path, name, words))
-    for path in sorted((campaign.paths.production / "md-runs").glob("density.*K.cube")):
+    for path in sorted((campaign.paths.production / "md").glob("density.*K.cube")):
         kelvin = path.name.split(".", 1)[1].removesuffix("K.cube")
         words = f"H₂ centres in molecular dynamics at {kelvin} K, about the framework as it was at the start."
         found.append(_scene(campaign, path, f"density_md_{kelvin}K".replace(".", "p"), words))

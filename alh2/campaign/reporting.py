@@ -14,7 +14,7 @@ from alh2.assess.trust import load_decision
 from alh2.campaign.assessing import calibration_of, load_assessment
 from alh2.campaign.context import Campaign
 from alh2.campaign.predicted import predictions
-from alh2.campaign.producing import isotherm_directory
+from alh2.campaign.producing_isotherm import isotherm_directory
 from alh2.campaign.provenance import provenance
 from alh2.campaign.state import CampaignState
 from alh2.campaign.status import rung_rows
@@ -26,7 +26,7 @@ from alh2.explore.explored_file import load_explored
 from alh2.label.quarantine import read_quarantine
 from alh2.production.isotherm_places import read_places
 from alh2.production.isotherm_result import Isotherm, read_isotherm
-from alh2.production.md import read_md
+from alh2.production.md_summary import MdSummary
 from alh2.report.html import summary_picture, write_report
 from alh2.report.isotherm_files import rdf_of
 from alh2.report.model import (
@@ -62,6 +62,7 @@ def collect(campaign: Campaign, state: CampaignState) -> ReportData:
     iterations = range(state.iteration + 1)
     production = param.production
     isotherm = _isotherm(campaign)
+    predicted = predictions(campaign, isotherm)
     return ReportData(
         title=f"{param.host.id if param.host else 'campaign'}: {param.source.stem}",
         state="done" if state.stage in ("report", "done") else f"{state.stage}, iteration {state.iteration}",
@@ -80,9 +81,9 @@ def collect(campaign: Campaign, state: CampaignState) -> ReportData:
         selections={i: verdicts for i in iterations if (verdicts := _verdicts(campaign, i))},
         rungs=[Rung(row.number, row.loadings, row.words, row.converged) for row in rung_rows(state)],
         quarantine=[QuarantinedLabel(q.task, q.reason) for q in read_quarantine(campaign.paths.quarantine)],
-        rdfs=_rdfs(campaign),
+        rdfs=_rdfs(campaign, predicted.md),
         isotherm=_chains(isotherm, _isotherm(campaign, "feynman-hibbs")),
-        predictions=predictions(campaign, isotherm),
+        predictions=predicted,
         provenance=provenance(campaign, state),
         param_json=json.dumps(public_param(param.raw), indent=1),
     )
@@ -213,13 +214,14 @@ def _calibrations(campaign: Campaign, last: int) -> list[IterationCalibration]:
     return found
 
 
-def _rdfs(campaign: Campaign) -> list[Rdf]:
-    """Monte Carlo first: on total energies, the models of MD know places less well than those of the isotherm."""
+def _rdfs(campaign: Campaign, dynamics: MdSummary | None) -> list[Rdf]:
+    """Of Monte Carlo, then of `dynamics` at the same temperatures, or at all of them without Monte Carlo."""
     found = [rdf_of(place) for place in read_places(campaign.paths.production / "isotherm")]
-    result = read_md(campaign.paths.production / "md")
-    if result is not None and result.r_ang:
-        curves = (np.array(values) for values in (result.r_ang, result.g, result.g_error))
-        found.append(Rdf(result.temperature_k, f"MD, {result.n_h2} H2", *curves))
+    known = {rdf.temperature_k for rdf in found}
+    for result in dynamics.temperatures if dynamics is not None else ():
+        curve = result.around_open_sites
+        if curve is not None and (result.temperature_k in known or not known):
+            found.append(Rdf(result.temperature_k, f"MD, {result.n_h2} H2", curve.r_ang, curve.g, curve.g_error))
     return found
 
 

@@ -16,7 +16,6 @@ from alh2.assess.trust import TrustDecision, decide, save_decision
 from alh2.campaign.assessing import calibration_of
 from alh2.campaign.context import Campaign
 from alh2.campaign.training import usable_frames
-from alh2.core.atoms import to_atoms
 from alh2.core.errors import NeedsPersonError
 from alh2.core.explored import SelectionVerdict
 from alh2.core.frames import Frame
@@ -28,9 +27,8 @@ from alh2.label.quarantine import read_quarantine
 from alh2.potential.descriptors import FrameFeatures, load_features
 from alh2.potential.frames_npz import save_frames
 from alh2.select.choose import Surroundings, select_frames
-from alh2.select.sanity import HostBonds
+from alh2.select.sanity import HostBonds, bonds_of
 from alh2.select.table import write_selection
-from alh2.structure.topology import bonded_pairs
 
 PICKED = "picked"
 DESCRIPTORS = "descriptors"
@@ -85,9 +83,7 @@ def picked_dir(label_dir: Path) -> Path:
 
 def host_bonds(campaign: Campaign) -> HostBonds:
     """Bonded host pairs and their lengths in the first host snapshot."""
-    host = to_atoms(campaign.hosts()[0])
-    pairs = bonded_pairs(host)
-    return HostBonds(pairs, np.array([host.get_distance(int(i), int(j), mic=True) for i, j in pairs]))
+    return bonds_of(campaign.hosts()[0])
 
 
 def surroundings(campaign: Campaign, iteration: int) -> Surroundings:

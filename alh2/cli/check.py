@@ -52,6 +52,8 @@ def _print_work(report: CheckReport) -> None:
 
 
 def _rows(work: PlannedWork, n_aimd_frames: int) -> list[tuple[str, str]]:
+    from alh2.production.md_plan import N_REPLICAS
+
     rows = [
         ("dataset", f"{n_aimd_frames} frames to start from, at most {work.bootstrap_labels} labels before training")
     ]
@@ -72,6 +74,6 @@ def _rows(work: PlannedWork, n_aimd_frames: int) -> list[tuple[str, str]]:
         held_out = f", {each.assess_labels} for held-out insertions" if each.assess_labels else ""
         rows.append(("", f"at most {each.label_cap} labels{held_out}"))
     if work.isotherm_runs:
-        rows.append(("production", f"MD of {work.production_md_steps} steps"))
+        rows.append(("production", f"{N_REPLICAS} MD runs of {work.production_md_steps} steps"))
         rows.append(("", f"isotherm: {work.isotherm_runs} GCMC runs of {work.isotherm_moves} moves"))
     return rows

@@ -12,11 +12,8 @@ from alh2.core.errors import BadInputError
 
 if TYPE_CHECKING:
     from alh2.config.model import ParamConfig, ProductionConfig
-    from alh2.production.md_plan import MdPlan
 
 WIDOM_INSERTIONS = 20_000
-EQUILIBRATION_FRACTION = 0.2
-SEGMENT_STEPS = 50_000
 
 
 @dataclass(frozen=True)
@@ -37,10 +34,13 @@ def run_command(campaign: Path, asked: Everything) -> None:
     """Isotherms and MD at every temperature, then the report; raises Alh2Error with the exit code."""
     from alh2.cli import produce_isotherm, produce_md
     from alh2.cli.run import report_command
+    from alh2.production.md_plan import standard_plan
 
     param, production = _predicted(campaign)
     temperatures = asked.temperatures_k or default_temperatures_k(param)
-    plan = md_plan(production, temperatures, asked)
+    plan = standard_plan(
+        production, temperatures, n_replicas=asked.replicas, n_steps=asked.steps, frozen_host=asked.frozen_host
+    )
     isotherms = produce_isotherm.Asked(
         temperatures_k=temperatures,
         pressures_bar=(),
@@ -74,24 +74,6 @@ def default_temperatures_k(param: ParamConfig) -> tuple[float, ...]:
     known = [made.isotherm_temperature_k, made.md_temperature_k] if made else []
     explored = [t for job in param.explore.md_jobs for t in job.temperatures_k]
     return tuple(sorted({*known, *([max(explored)] if explored else [])}))
-
-
-def md_plan(production: ProductionConfig, temperatures_k: tuple[float, ...], asked: Everything) -> MdPlan:
-    """MD of the length of ``alh2.production`` unless told, a fifth of it more as equilibration."""
-    from alh2.production.md_plan import MdPlan
-
-    every = production.md_sample_every
-    steps = asked.steps if asked.steps is not None else every * (production.md_steps // every)
-    return MdPlan(
-        temperatures_k=tuple(sorted(temperatures_k)),
-        n_replicas=asked.replicas,
-        n_steps=steps,
-        n_equilibration=every * int(EQUILIBRATION_FRACTION * steps / every),
-        segment_steps=min(steps, every * max(1, SEGMENT_STEPS // every)),
-        dt_ps=production.md_dt_ps,
-        sample_every=every,
-        frozen_host=asked.frozen_host,
-    )
 
 
 def _predicted(directory: Path) -> tuple[ParamConfig, ProductionConfig]:

@@ -167,7 +167,8 @@ def pressure_list(asked: Asked) -> tuple[float, ...]:
 def _of_campaign(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isotherm, Path]:
     from alh2.campaign.curriculum import at_iteration
     from alh2.campaign.open import reopen_campaign
-    from alh2.campaign.producing import isotherm_directory, last_trained, produce_isotherm
+    from alh2.campaign.predicting import last_trained
+    from alh2.campaign.producing_isotherm import isotherm_directory, produce_isotherm
     from alh2.campaign.state import load_state
     from alh2.cli.run import command_line
     from alh2.production.made import write_made

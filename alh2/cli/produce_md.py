@@ -12,19 +12,12 @@ import typer
 from alh2.core.errors import BadInputError, InterruptedCampaignError
 
 if TYPE_CHECKING:
-    from ase import Atoms
-
     from alh2.analysis.sites import Residence
-    from alh2.config.model import MachineConfig, SelectConfig, StageMachine
-    from alh2.core.frames import Frame, Target
+    from alh2.core.frames import Target
     from alh2.core.statistics import Estimate
-    from alh2.potential.lammps_forces import LammpsForces
     from alh2.production.md_analysis import MdAnalysis, QuantumResult
-    from alh2.production.md_plan import MdPlan, MdRunsSetting
-    from alh2.select.sanity import HostBonds
+    from alh2.production.md_plan import MdPlan
 
-MIN_DISTANCE_ANG, H2_BOND_MAX_ANG, BOND_STRETCH = 1.2, 1.1, 1.4
-"""Sound geometries of runs without a campaign; a campaign has its own in ``alh2.select``."""
 STOPPED = "interrupted: jobs already started go on by themselves; the same command resumes"
 
 
@@ -75,14 +68,11 @@ def run_command(source: MdSource, plan: MdPlan, drawn: Drawn) -> int:
 
 
 def _of_campaign(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
-    from dataclasses import replace
-
-    from alh2.campaign.exploring import campaign_forces, link_models
-    from alh2.campaign.moving import movers_of, with_movers
     from alh2.campaign.open import reopen_campaign
-    from alh2.campaign.producing import insertion_rmse_ev, last_trained, on_last_host
+    from alh2.campaign.predicting import last_trained
+    from alh2.campaign.producing_md import produce_md
     from alh2.campaign.state import load_state
-    from alh2.production.md_analysis import RESULT_FILE
+    from alh2.cli.run import command_line
 
     assert source.campaign is not None
     given = {"--model": source.models, "--structure": source.structure, "--machine": source.machine}
@@ -94,45 +84,21 @@ def _of_campaign(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
     campaign = reopen_campaign(source.campaign)
     state = load_state(campaign.paths.state)
     assert state is not None
-    directory = campaign.paths.production / ("md-runs" if plan.n_beads == 1 else "md-runs-pimd")
-    others = [f.parent for f in sorted(campaign.paths.production.glob(f"md-runs*/{RESULT_FILE}"))]
-    others = [folder for folder in others if folder != directory]
-    drawn = replace(drawn, beside=(*drawn.beside, *others))
-    made = campaign.param.production
-    loading = source.loading if source.loading is not None else (made.md_loading if made else 0)
+    config = campaign.param.production
+    loading = source.loading if source.loading is not None else (config.md_loading if config else 0)
     try:
         with campaign.lock:
-            directory.mkdir(parents=True, exist_ok=True)
-            iteration = last_trained(campaign, state.iteration)
-            models = link_models(campaign, iteration, directory)
-            start, *starts = (on_last_host(campaign, loading, replica=k) for k in range(plan.n_replicas))
-            select = campaign.param.select
-            if plan.trusted_ev_ang is None:
-                plan = replace(plan, trusted_ev_ang=select.f_trust_hi_ev_ang)
-            forces = campaign_forces(campaign, models)
-            setting = _setting(directory, models.force, forces, start, campaign.param.seed, select)
-            setting = replace(
-                setting,
-                other_starts=tuple(starts),
-                masses_amu=campaign.param.explore.mass_amu,
-                command=campaign.machine.model_devi.command,
-                python=campaign.machine.gcmc.command,
-            )
-            movers = movers_of(campaign, iteration, plan, n_h2=start.n_h2, wanted=source.forces)
-            if movers.words:
-                campaign.reporter.message(movers.words)
-            if movers.by_ase:
-                setting = with_movers(
-                    campaign, iteration, plan, setting, interaction=models.insertion, under=models.pair_baselines
-                )
-            _run(plan, setting, campaign.machine.model_devi, drawn)
-            rmse = insertion_rmse_ev(campaign, iteration, movers.target) if start.n_h2 else math.nan
-            said = insertion_words(rmse, min(plan.temperatures_k))
-            if said:
-                typer.echo(said)
+            made = produce_md(
+                campaign, last_trained(campaign, state.iteration), plan, loading=loading, command=command_line(),
+                forces=source.forces, beside=drawn.beside, density=drawn.density,
+            )  # fmt: skip
     finally:
         campaign.reporter.close()
-    return directory
+    show(made.plan, made.analysis)
+    said = insertion_words(made.insertion_rmse_ev, min(plan.temperatures_k))
+    if said:
+        typer.echo(said)
+    return made.directory
 
 
 def insertion_words(rmse_ev: float, temperature_k: float) -> str:
@@ -153,12 +119,16 @@ def _of_files(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
     from dataclasses import replace
 
     from alh2.campaign.lock import DriverLock
+    from alh2.campaign.producing_md import run_and_write
+    from alh2.campaign.progress import Reporter
+    from alh2.cli.run import command_line
     from alh2.config.load import load_machine
     from alh2.core.atoms import from_atoms
     from alh2.core.files import link_file
     from alh2.core.frames import Provenance
     from alh2.core.random_streams import stream
     from alh2.potential.deeppot import check_model_file
+    from alh2.production.md_setting import sound_setting
     from alh2.structure.hosts import read_host
     from alh2.structure.loading import load_h2
 
@@ -194,113 +164,17 @@ def _of_files(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
     setting = replace(
         sound_setting(output, graphs, starts[0], machines, seed=source.seed), other_starts=tuple(starts[1:])
     )
-    with DriverLock(output / "driver.lock"):
-        _run(plan, setting, machine, drawn)
-    return output
-
-
-def sound_setting(
-    directory: Path, graphs: tuple[Path, ...], start: Frame, machines: MachineConfig, *, seed: int = 1
-) -> MdRunsSetting:
-    """Setting of runs without a campaign; the pair terms of a model are read where they lie beside it."""
-    from dataclasses import replace
-
-    from alh2.core.files import link_file
-    from alh2.potential.lammps_forces import FORCE_PAIRS_FILE, forces_of
-    from alh2.potential.pair_baseline import baseline_beside
-
-    under = [found for found in map(baseline_beside, graphs) if found is not None]
-    if under and len(under) < len(graphs):
-        raise BadInputError(
-            str(under[0]), expected="pair terms beside every model or none", found=f"{len(under)} of {len(graphs)}"
-        )
-    if under:
-        link_file(under[0], directory / FORCE_PAIRS_FILE)
-    forces = forces_of(tuple(dict.fromkeys(start.symbols)), under)
-    made = _setting(directory, graphs, forces, start, seed, _sound())
-    return replace(made, command=machines.model_devi.command, python=machines.gcmc.command)
-
-
-def _sound() -> SelectConfig:
-    from alh2.config.model import SelectConfig
-
-    return SelectConfig(
-        f_trust_lo_ev_ang=0.0,
-        f_trust_hi_ev_ang=math.inf,
-        insertion_trust_lo_ev=math.inf,
-        fp_task_max=0,
-        fp_task_min=0,
-        min_distance_ang=MIN_DISTANCE_ANG,
-        h2_bond_max_ang=H2_BOND_MAX_ANG,
-        framework_bond_stretch=BOND_STRETCH,
-    )
-
-
-def _setting(
-    directory: Path, graphs: tuple[Path, ...], forces: LammpsForces, start: Frame, seed: int, select: SelectConfig
-) -> MdRunsSetting:
-    from alh2.core.atoms import to_atoms
-    from alh2.production.md_plan import MdRunsSetting
-
-    return MdRunsSetting(
-        directory=directory,
-        graphs=graphs,
-        forces=forces,
-        masses_amu=(),
-        start=start,
-        root_seed=seed,
-        command="lmp",
-        python="python",
-        sanity=select,
-        bonds=_bonds(to_atoms(start.bare_host())),
-    )
-
-
-def _bonds(host: Atoms) -> HostBonds:
-    import numpy as np
-
-    from alh2.select.sanity import HostBonds
-    from alh2.structure.topology import bonded_pairs
-
-    pairs = bonded_pairs(host)
-    return HostBonds(pairs, np.array([host.get_distance(int(i), int(j), mic=True) for i, j in pairs]))
-
-
-def _run(plan: MdPlan, setting: MdRunsSetting, machine: StageMachine, drawn: Drawn) -> None:
-    from alh2.campaign.progress import Reporter
-    from alh2.cli.run import command_line
-    from alh2.production.made import write_made
-    from alh2.production.md_analysis import analyse
-    from alh2.production.md_plan import unused_models
-    from alh2.production.md_runs import run_md_plan
-
     reporter = Reporter()
     reporter.stage("MD")
     try:
-        runs = run_md_plan(plan, setting, machine=machine, on_progress=reporter.tasks, on_message=reporter.message)
+        with DriverLock(output / "driver.lock"):
+            analysis = run_and_write(
+                plan, setting, machine, reporter, command=command_line(), beside=drawn.beside, density=drawn.density
+            )
     finally:
         reporter.close()
-    analysis = analyse(plan, setting, runs)
-    unused = unused_models(plan, setting)
-    write_made(setting.directory, command=command_line(), seed=setting.root_seed, unused=unused)
     show(plan, analysis)
-    _figures(plan, setting, analysis, drawn)
-
-
-def _figures(plan: MdPlan, setting: MdRunsSetting, analysis: MdAnalysis, drawn: Drawn) -> None:
-    from alh2.production.md_density import md_density
-    from alh2.report.figures_md import density_figure, deviation_figure, diffusion_figure, rdf_figures
-    from alh2.report.stored import save_figure
-
-    for figure in (*rdf_figures(analysis, drawn.beside), diffusion_figure(analysis), deviation_figure(plan, analysis)):
-        if figure is not None:
-            save_figure(figure, setting.directory)
-    if drawn.density and setting.start.n_h2:
-        for result in analysis.temperatures:
-            name = f"density.{result.temperature_k:g}K"
-            grid = md_density(setting, result.runs, setting.directory / f"{name}.cube")
-            words = f"Density of H₂ centres at {result.temperature_k:g} K, integrated along each cell vector."
-            save_figure(density_figure(grid, name, words), setting.directory)
+    return output
 
 
 def stay_words(stay: Residence) -> str:

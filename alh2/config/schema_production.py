@@ -45,19 +45,29 @@ def converge_section() -> Argument:
     )
 
 
+def _md_fields() -> list[Argument]:
+    return [
+        field("md_temperature_k", float, "Of the two NVT runs.", unit="K", default=77.0, limits=POSITIVE),
+        field("md_loading", int, "H2 molecules in them.", unit="H2", limits=NOT_NEGATIVE),
+        field(
+            "md_steps",
+            int,
+            "Of each, which are analysed; a fifth more before, as equilibration.",
+            unit="steps",
+            limits=AT_LEAST_ONE,
+        ),
+        field("md_dt_ps", float, "Their time step.", unit="ps", default=0.0005, limits=POSITIVE),
+        field("md_sample_every", int, "Steps between stored frames.", unit="steps", default=20, limits=AT_LEAST_ONE),
+    ]
+
+
 def production_section() -> Argument:
     """``alh2.production``."""
     return section(
         "production",
         "What the converged committee predicts.",
         [
-            field("md_temperature_k", float, "Temperature of the NVT run.", unit="K", default=77.0, limits=POSITIVE),
-            field("md_loading", int, "H2 molecules in it.", unit="H2", limits=NOT_NEGATIVE),
-            field("md_steps", int, "Its steps.", unit="steps", limits=AT_LEAST_ONE),
-            field("md_dt_ps", float, "Its time step.", unit="ps", default=0.0005, limits=POSITIVE),
-            field(
-                "md_sample_every", int, "Steps between stored frames.", unit="steps", default=20, limits=AT_LEAST_ONE
-            ),
+            *_md_fields(),
             field(
                 "isotherm_temperature_k", float, "Temperature of the isotherm.", unit="K", default=77.0, limits=POSITIVE
             ),

@@ -37,6 +37,8 @@ from alh2.structure.sites import al_open_indices
 RESULT_FILE = "md_runs.json"
 N_BLOCKS = 5
 LEAST_FRAMES = 20
+OPEN_SITES = "Al(open)–H2"
+"""Name of the distribution of molecules around open sites."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class QuantumResult:
 class TemperatureResult:
     """One temperature: what its replicas say together.
 
-    rdfs : "Al(open)–H2", "host H–H2", "H2–H2" where there are such pairs; errors over replicas, over blocks of one
+    rdfs : `OPEN_SITES`, "host H–H2", "H2–H2" where there are such pairs; errors over replicas, over blocks of one
     coordination, coordination_error : H2 within `ENTER_ANG` of an open Al; NaN without open sites
     diffusion_interval : of D_s (m²/s) over the models of the committee that moved replicas, None for fewer than two
     displacement, diffusion : None where the replicas are too short, or nothing diffuses, and of path integrals
@@ -113,12 +115,12 @@ def _one(plan: MdPlan, setting: MdRunsSetting, temperature_k: float, runs: list[
     n_h2 = setting.start.n_h2
     hydrogens = [i for i, symbol in enumerate(host.symbols) if symbol == "H"]
     if n_h2 and len(open_sites):
-        rdfs["Al(open)–H2"] = radial_distribution_of_replicas(blocks, open_sites)
+        rdfs[OPEN_SITES] = radial_distribution_of_replicas(blocks, open_sites)
     if n_h2 and hydrogens:
         rdfs["host H–H2"] = radial_distribution_of_replicas(blocks, hydrogens)
     if n_h2 > 1:
         rdfs["H2–H2"] = guest_pair_distribution(blocks)
-    around = rdfs.get("Al(open)–H2")
+    around = rdfs.get(OPEN_SITES)
     number = coordination_number(around, r_ang=ENTER_ANG) if around is not None else None
     sites = None
     if n_h2 and len(open_sites):
@@ -206,7 +208,7 @@ def _diffusion(
 
 
 def write_analysis(directory: Path, plan: MdPlan, analysis: MdAnalysis) -> None:
-    """Write numbers of `analysis` as JSON, unknown ones as null; curves stand in the tables of the figures."""
+    """Write numbers of `analysis` as JSON, unknown ones as null."""
     content = {
         "plan": asdict(plan),
         "nuclei": analysis.nuclei,
@@ -234,6 +236,10 @@ def _summary(result: TemperatureResult) -> dict[str, Any]:
             }
             for run in result.runs
         ],
+        "rdfs": {
+            name: {"r_ang": r.r_ang.tolist(), "g": r.g.tolist(), "g_error": r.g_error.tolist()}
+            for name, r in result.rdfs.items()
+        },
         "first_peak_ang": {name: float(r.r_ang[np.argmax(r.g)]) for name, r in result.rdfs.items()},
         "coordination": result.coordination,
         "coordination_error": result.coordination_error,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from alh2.config.model import SelectConfig
+from alh2.config.model import ProductionConfig, SelectConfig
 from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame
 from alh2.core.nuclei import CLASSICAL_WORDS
@@ -19,6 +19,11 @@ from alh2.select.sanity import HostBonds
 END_FILE = "end.restart"
 Ensemble = Literal["nvt", "nve"]
 Policy = Literal["flag", "cut", "stop"]
+N_REPLICAS = 2
+"""Runs at each temperature unless told, so that there is a scatter and more than one model."""
+EQUILIBRATION_FRACTION = 0.2
+SEGMENT_STEPS = 50_000
+MOVED_BY_LAMMPS = "moved by LAMMPS with one committee for all atoms"
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,29 @@ class MdPlan:
         return self.dt_ps * self.sample_every
 
 
+def standard_plan(
+    production: ProductionConfig,
+    temperatures_k: tuple[float, ...],
+    *,
+    n_replicas: int = N_REPLICAS,
+    n_steps: int | None = None,
+    frozen_host: bool = False,
+) -> MdPlan:
+    """MD of the length of ``alh2.production`` unless told, and a fifth of it before as equilibration."""
+    every = production.md_sample_every
+    steps = n_steps if n_steps is not None else max(every, every * (production.md_steps // every))
+    return MdPlan(
+        temperatures_k=tuple(sorted(temperatures_k)),
+        n_replicas=n_replicas,
+        n_steps=steps,
+        n_equilibration=every * int(EQUILIBRATION_FRACTION * steps / every),
+        segment_steps=min(steps, every * max(1, SEGMENT_STEPS // every)),
+        dt_ps=production.md_dt_ps,
+        sample_every=every,
+        frozen_host=frozen_host,
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class MdRunsSetting:
     """Where and with what the runs are done.
@@ -169,7 +197,7 @@ def unused_models(plan: MdPlan, setting: MdRunsSetting) -> set[Path]:
 def movers_words(plan: MdPlan, setting: MdRunsSetting) -> str:
     """What moves what, for people."""
     if not by_ase(plan, setting):
-        return "moved by LAMMPS with one committee for all atoms"
+        return MOVED_BY_LAMMPS
     of_host = "models of its own" if setting.springs else "models of total energies"
     host = "" if plan.frozen_host else f", the host by {of_host}"
     return f"H2 moved by models of interaction energies{host}"

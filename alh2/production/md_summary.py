@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from alh2.analysis.diffusion import Arrhenius
 from alh2.core.errors import BadInputError
 from alh2.core.files import from_fields, read_json
 from alh2.core.nuclei import CLASSICAL_WORDS
 from alh2.production.committee_interval import CommitteeInterval
-from alh2.production.md_analysis import RESULT_FILE
+from alh2.production.md_analysis import OPEN_SITES, RESULT_FILE
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,15 @@ class Known:
     error: float
 
 
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """g(r) of H2 around open sites, each (n,): r Å, g, one standard error (NaN where unknown)."""
+
+    r_ang: np.ndarray
+    g: np.ndarray
+    g_error: np.ndarray
+
+
 @dataclass(frozen=True)
 class TemperatureSummary:
     """One temperature.
@@ -32,7 +43,7 @@ class TemperatureSummary:
     ended : why replicas ended early, in words
     coordination : H2 near an open site; occupancy : mean over open sites; residence : of a molecule at a site, ps
     d_m2_s, d_low, d_high : D_s with its 95 % credible interval, NaN where nothing diffuses
-    committee : interval of D_s over the models, None where there is none
+    committee : interval of D_s over the models, None where there is none; around_open_sites : None without such sites
     """
 
     temperature_k: float
@@ -50,6 +61,7 @@ class TemperatureSummary:
     d_low: float
     d_high: float
     committee: CommitteeInterval | None
+    around_open_sites: Curve | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +103,7 @@ def _temperature(tree: Mapping[str, Any], path: Path) -> TemperatureSummary:
     diffusion = _numbers(tree["diffusion_m2_s"] or {})
     interval = tree.get("diffusion_interval_m2_s")
     occupancy = _numbers(tree["mean_occupancy"] or {})
+    around = tree.get("rdfs", {}).get(OPEN_SITES)
     return TemperatureSummary(
         temperature_k=float(tree["temperature_k"]),
         n_h2=int(tree["n_h2"]),
@@ -109,6 +122,9 @@ def _temperature(tree: Mapping[str, Any], path: Path) -> TemperatureSummary:
         committee=None
         if interval is None
         else from_fields(_numbers(interval), CommitteeInterval, where=f"{path}, interval of D_s"),
+        around_open_sites=None
+        if around is None
+        else Curve(*(np.array(around[name], dtype=float) for name in ("r_ang", "g", "g_error"))),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import alh2
 from alh2.campaign.context import Campaign
 from alh2.campaign.open import reopen_campaign
-from alh2.campaign.producing import last_trained
+from alh2.campaign.predicting import last_trained
 from alh2.campaign.reporting import collect
 from alh2.campaign.state import CampaignState, load_state
 from alh2.core.errors import BadInputError

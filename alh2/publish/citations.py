@@ -99,9 +99,9 @@ def used_works(campaign: Campaign) -> tuple[Work, ...]:
         keys.update(MONTE_CARLO)
     if list((production / "isotherm").glob("*.pygaps.json")):
         keys.add("Iacomi2019")
-    if (production / "md" / "md.json").exists() or (production / "md-runs" / "md_runs.json").exists():
+    if (production / "md" / "md_runs.json").exists():
         keys.add("MichaudAgrawal2011")
-    if (production / "md-runs" / "diffusion.svg").exists():
+    if (production / "md" / "diffusion.svg").exists():
         keys.update(("McCluskey2024", "McCluskey2025"))
     return tuple(work for work in all_works() if work.key in keys)
 

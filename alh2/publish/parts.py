@@ -111,7 +111,7 @@ def labelled_atoms(labelled: LabelledFrame) -> Atoms:
 def write_results(campaign: Campaign, iteration: int, folder: Path) -> tuple[str, ...]:
     """Copy what predictions and assessments left: numbers, figures, densities; returns the folders that have any."""
     found = []
-    for name in ("isotherm", "md", "md-runs", "md-runs-pimd"):
+    for name in ("isotherm", "isotherm-feynman-hibbs", "md", "md-pimd"):
         if copy_results(campaign.paths.production / name, folder / name):
             found.append(name)
     for number in range(iteration + 1):

@@ -29,10 +29,10 @@ SOURCES = {
     "calibration": "iter.NNNNNN/03.assess/calibration.*.json, iter.NNNNNN/02.fp/trust.json",
     "selection": "iter.NNNNNN/02.fp/selection.csv, iter.NNNNNN/01.model_devi/explored.npz",
     "coverage": "iter.NNNNNN/02.fp/selection.csv, iter.NNNNNN/01.model_devi/explored.npz, state.json",
-    "rdf": "production/isotherm/places.json, production/md/md.json, made.json beside them",
+    "rdf": "production/isotherm/places.json, production/md/md_runs.json, made.json beside them",
     "density": "the cube files named under the figures",
     "isotherm": "production/isotherm/isotherm.json, production/isotherm/made.json",
-    "dynamics": "production/md-runs/md_runs.json, production/md-runs/made.json",
+    "dynamics": "production/md/md_runs.json, production/md/made.json",
     "quarantine": "quarantine.jsonl",
     "provenance": "journal.jsonl, campaign.json, iter.NNNNNN/00.train/*/input.json",
 }
@@ -248,12 +248,12 @@ def _isotherm(data: ReportData) -> Section:
 
 
 def _dynamics(data: ReportData) -> Section:
-    title, found = "Molecular dynamics at several temperatures", data.predictions.md
+    title, found = "Molecular dynamics", data.predictions.md
     if found is None:
         return Section("dynamics", title, [f"{words.NOT_YET} It comes from alh2 produce md."])
     paragraphs = tables_predicted.md_words(found)
     made = data.predictions.md_made
-    paragraphs.append(tables_predicted.made_words("production/md-runs", "md_runs.json", made))
+    paragraphs.append(tables_predicted.made_words("production/md", "md_runs.json", made))
     return Section("dynamics", title, paragraphs, data.predictions.md_figures, [tables_predicted.md_table(found)])
 
 

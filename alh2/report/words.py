@@ -10,6 +10,7 @@ import numpy as np
 
 from alh2.core.nuclei import CLASSICAL_WORDS
 from alh2.core.units import H2_MASS_AMU
+from alh2.production.md_plan import MOVED_BY_LAMMPS
 from alh2.report.figures_common import kt_ev, rmse
 from alh2.report.figures_production import (
     GFN1_PEAK_ANG,
@@ -239,15 +240,21 @@ def selection_words(counts: Sequence[SelectionCount]) -> list[str]:
 
 
 def _mover_words(data: ReportData) -> list[str]:
-    """Where other models than those of Monte Carlo move the atoms: how far their insertion energies are off."""
-    errors = [e for e in data.insertions if e.target == "total" and e.label_ev.size]
-    if not errors or not any(e.target == "interaction" for e in data.insertions):
+    """What moves atoms in MD beside Monte Carlo; models of total energies: how far their insertion energies are off."""
+    dynamics = data.predictions.md
+    if dynamics is None or not any(e.target == "interaction" for e in data.insertions):
         return []
-    s = insertion_statistics(max(errors, key=lambda e: e.iteration), data.temperature_k)
     told = (
-        "Monte Carlo (MC) is on a frozen host, with the models of interaction energies that make the isotherm. The "
-        "host of this molecular dynamics (MD) moves, by models of total energies, whose held-out insertion energies "
-        f"have an RMSE of {1000 * s.rmse_ev:.1f} meV; kT is {1000 * s.kt_ev:.1f} meV."
+        "Monte Carlo (MC) is on a frozen host, with the models of interaction energies that make the isotherm. In "
+        f"molecular dynamics (MD): {', '.join(filter(None, (dynamics.nuclei, dynamics.movers)))}."
+    )
+    errors = [e for e in data.insertions if e.target == "total" and e.label_ev.size]
+    if dynamics.movers != MOVED_BY_LAMMPS or not errors:
+        return [told]
+    s = insertion_statistics(max(errors, key=lambda e: e.iteration), data.temperature_k)
+    told += (
+        f" Held-out insertion energies of its models have an RMSE of {1000 * s.rmse_ev:.1f} meV; kT is "
+        f"{1000 * s.kt_ev:.1f} meV."
     )
     return [told + (" Where the two differ, believe Monte Carlo." if s.rmse_ev > s.kt_ev else "")]
 

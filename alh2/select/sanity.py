@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from alh2.config.model import SelectConfig
+from alh2.core.atoms import to_atoms
 from alh2.core.errors import BadInputError
 from alh2.core.frames import Frame
+from alh2.structure.topology import bonded_pairs
 
 HOST_OVERLAP_ANG = 0.6
 """Host atoms this close are on top of each other (the shortest bond, O–H, is 0.95 Å)."""
@@ -38,6 +40,13 @@ class HostBonds:
             raise BadInputError("host bonds", expected=f"{len(pairs)} bond lengths", found=f"{len(lengths)}")
         object.__setattr__(self, "pairs", pairs)
         object.__setattr__(self, "lengths_ang", lengths)
+
+
+def bonds_of(host: Frame) -> HostBonds:
+    """Bonded pairs of `host` (without molecules), and their lengths in it."""
+    atoms = to_atoms(host)
+    pairs = bonded_pairs(atoms)
+    return HostBonds(pairs, np.array([atoms.get_distance(int(i), int(j), mic=True) for i, j in pairs]))
 
 
 def find_insane(frames: Sequence[Frame], config: SelectConfig, bonds: HostBonds) -> list[str | None]:

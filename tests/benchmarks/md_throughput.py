@@ -21,7 +21,6 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from alh2.cli.produce_md import sound_setting
 from alh2.config.load import load_machine
 from alh2.core.atoms import from_atoms
 from alh2.core.files import link_file
@@ -32,6 +31,7 @@ from alh2.explore.lammps import INPUT_FILE
 from alh2.production.md_plan import MdPlan, MdRunsSetting
 from alh2.production.md_probe import FOLDER, Launch, candidates, read_probe
 from alh2.production.md_runs import run_md_plan
+from alh2.production.md_setting import sound_setting
 from alh2.structure.hosts import read_host
 from alh2.structure.loading import load_h2
 

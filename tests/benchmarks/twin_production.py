@@ -31,8 +31,7 @@ from twin_case import CRYSTAL, SMALL, TEMPERATURE_K, Case
 from twin_truth import exact_pairs
 
 from alh2.campaign.open import reopen_campaign
-from alh2.campaign.producing import on_last_host
-from alh2.cli.produce_md import sound_setting
+from alh2.campaign.predicting import on_last_host
 from alh2.core.atoms import from_atoms, to_atoms
 from alh2.core.frames import Frame, Provenance
 from alh2.label.reference_calculator import ReferenceCalculator
@@ -42,6 +41,7 @@ from alh2.production.md_analysis import RESULT_FILE, analyse
 from alh2.production.md_by_ase import MovedBy, chain, equilibrate, moving_atoms
 from alh2.production.md_plan import MdPlan
 from alh2.production.md_runs import MdTrajectory
+from alh2.production.md_setting import sound_setting
 
 DT_FS, EVERY, THERMOSTAT_PS = 0.5, 40, 0.1
 EQUILIBRATION_STEPS = 10_000
@@ -137,7 +137,7 @@ def loop_diffusion(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         "--equilibration", f"{EQUILIBRATION_STEPS}", "--dt-fs", f"{DT_FS}", "--sample-every", f"{EVERY}",
         "--ensemble", "nvt", "--no-probe", *(["--frozen-host"] if options.frozen_host else []),
     )  # fmt: skip
-    return temperature(folder / "campaign" / "production" / "md-runs")
+    return temperature(folder / "campaign" / "production" / "md")
 
 
 def compare_diffusion(exact: dict[str, Any], loop: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from alh2.campaign import host_models, moving
 from alh2.campaign.context import Campaign
 from alh2.campaign.moving import Movers, movers_of
 from alh2.campaign.open import reopen_campaign
-from alh2.campaign.producing import last_trained
+from alh2.campaign.predicting import last_trained
 from alh2.campaign.training import usable_frames
 from alh2.core.errors import BadInputError
 from alh2.core.files import read_json
@@ -76,6 +77,7 @@ def test_what_models_of_interaction_energies_cannot_do(campaign: Campaign, monke
 def test_total_energies_move_the_host_where_they_know_it_better(campaign: Campaign, monkeypatch) -> None:
     """Without springs that are better on held-out geometries nothing is trained."""
     number = iteration(campaign)
+    shutil.rmtree(campaign.paths.production / "host-models")
     monkeypatch.setattr(host_models, "_springs_rmse", lambda known, heldout: math.inf)
     made = host_models.host_models(campaign, number)
     assert made.springs == () and "the host moves by models of total energies; on " in made.words
@@ -101,7 +103,7 @@ def test_models_of_the_host_move_it(again, alh2) -> None:
     done = alh2(*command)
     assert done.code == 0, done.err
     assert "the host moves by models of its own, from" in done.out and "held-out geometries, forces of" in done.out
-    folder = again.workdir / "production" / "md-runs"
+    folder = again.workdir / "production" / "md"
     result = json.loads((folder / "md_runs.json").read_text())
     assert result["nuclei"] == "classical nuclei"
     assert result["movers"] == "H2 moved by models of interaction energies, the host by models of its own"

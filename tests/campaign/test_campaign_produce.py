@@ -18,20 +18,20 @@ def stamps(folder: Path) -> dict[Path, int]:
 
 @pytest.mark.slow
 def test_everything_of_a_campaign(again, alh2) -> None:
-    """Isotherms of the committee at two temperatures, MD with every model, densities, the report."""
-    command = ("produce", "all", again.workdir, "--temperature", 77, "--temperature", 120, "--frozen-host")
+    """The isotherm of the committee, MD with every model, densities, the report, at a temperature that is new."""
+    command = ("produce", "all", again.workdir, "--temperature", 120, "--frozen-host")
     done = alh2(*command)
     assert done.code == 0, done.err
     made = again.workdir / "production"
     isotherm = read_isotherm(made / "isotherm")
-    assert isotherm is not None and isotherm.temperatures_k == (77.0, 120.0) and isotherm.void is not None
+    assert isotherm is not None and isotherm.temperatures_k == (120.0,) and isotherm.void is not None
     for point in isotherm.points:
         assert point.committee is not None and len(point.committee.members) == 2
         assert (made / "isotherm" / f"density.{point.temperature_k:g}K.0.1bar.cube").exists()
     refused = done.out.count("no Henry constant at")  # models trained this little may have holes
-    assert len(isotherm.henry) + refused == 2 and all(h.committee is not None for h in isotherm.henry)
-    runs = json.loads((made / "md-runs" / "md_runs.json").read_text())
-    assert [t["temperature_k"] for t in runs["temperatures"]] == [77.0, 120.0]
+    assert len(isotherm.henry) + refused == 1 and all(h.committee is not None for h in isotherm.henry)
+    runs = json.loads((made / "md" / "md_runs.json").read_text())
+    assert [t["temperature_k"] for t in runs["temperatures"]] == [120.0]
     assert {r["model"] for t in runs["temperatures"] for r in t["replicas"]} == {0, 1}
     assert runs["nuclei"] == "classical nuclei, frozen host"
     assert f"report: {again.workdir / 'report' / 'index.html'}" in done.out
@@ -40,7 +40,7 @@ def test_everything_of_a_campaign(again, alh2) -> None:
     for words in (
         "figure-predicted_isotherm",
         "figure-md_deviation",
-        "figure-density_md_77K",
+        "figure-density_md_120K",
         "made by “alh2 produce all",
     ):
         assert words in page, words
@@ -50,12 +50,28 @@ def test_everything_of_a_campaign(again, alh2) -> None:
     assert stamps(made) == before and read_isotherm(made / "isotherm") == isotherm
 
 
+def test_molecular_dynamics_of_the_run_is_gone_on_from(again, alh2) -> None:
+    """That of ``alh2 run`` is what ``alh2 produce md`` would do under the same conditions, which then runs nothing."""
+    folder = again.workdir / "production" / "md"
+    before, result = stamps(folder), json.loads((folder / "md_runs.json").read_text())
+    assert sorted(path.parent.parent.name for path in before if path.name == "all.lammpstrj") == ["77K.r0", "77K.r1"]
+    (found,) = result["temperatures"]
+    assert (found["temperature_k"], found["n_h2"], found["n_frames"]) == (77.0, 2, 14)
+    assert max(found["rdfs"]["Al(open)–H2"]["g"]) > 0
+    conditions = ("--temperature", 77, "--steps", 60, "--segment", 60, "--equilibration", 10, "--sample-every", 10)
+    done = alh2("produce", "md", again.workdir, *conditions)
+    assert done.code == 0, done.err
+    assert stamps(folder) == before
+    repeated = json.loads((folder / "md_runs.json").read_text())
+    assert repeated["temperatures"] == result["temperatures"] and repeated["movers"] == result["movers"]
+
+
 def test_molecules_alone_on_the_frozen_host(again, alh2) -> None:
     """The models of interaction energies move them, in turn; what these do not know is told."""
     conditions = ("--temperature", 77, "--replicas", 2, "--loading", 2, "--equilibration", 20, "--steps", 40)
     done = alh2("produce", "md", again.workdir, "--frozen-host", *conditions, "--segment", 20)
     assert done.code == 0, done.err
-    folder = again.workdir / "production" / "md-runs"
+    folder = again.workdir / "production" / "md"
     assert json.loads((folder / "md_runs.json").read_text())["nuclei"] == "classical nuclei, frozen host"
     for replica in (0, 1):
         job = json.loads((folder / f"77K.r{replica}" / "seg.001" / "job.json").read_text())

@@ -115,13 +115,16 @@ def test_every_program_ran_once(finished: Any) -> None:
 
 def test_seeds_never_repeat(finished: Any) -> None:
     run = finished.workdir
-    training = [json.loads(p.read_text())["training"]["seed"] for p in run.glob("iter.*/00.train/*/input.json")]
-    assert len(training) == len(set(training)) == 8
+    trained = [*run.glob("iter.*/00.train/*/input.json"), *run.glob("production/host-models/*/*/input.json")]
+    training = [json.loads(p.read_text())["training"]["seed"] for p in trained]
+    assert len(training) == len(set(training)) == 10
     velocities = [
         re.search(r"velocity all create \S+ (\d+)", p.read_text()).group(1)  # type: ignore[union-attr]
         for p in run.glob("**/input.lammps")
     ]
-    assert len(velocities) == len(set(velocities)) == 3
+    jobs = list(run.glob("production/md/77K.r*/seg.000/job.json"))
+    velocities += [str(json.loads(p.read_text())["seed"]) for p in jobs]
+    assert len(jobs) == 2 and len(velocities) == len(set(velocities)) == 4
     jobs = {p: json.loads(p.read_text()) for p in run.glob("**/job.json") if "seed" in p.read_text()}
     sampling = [job["seed"] for job in jobs.values()]
     of_others = sum("member." in str(p) for p in jobs)  # the second model's chain, where reweighting could not answer

@@ -20,8 +20,9 @@ from alh2.core.units import KB_EV_PER_K
 from alh2.explore.lammps import CONF_FILE, INPUT_FILE, TRAJECTORY_FILE, read_trajectory
 from alh2.production.md_analysis import RESULT_FILE, analyse
 from alh2.production.md_density import md_density
-from alh2.production.md_plan import END_FILE, MdPlan, MdRunsSetting
+from alh2.production.md_plan import END_FILE, MOVED_BY_LAMMPS, MdPlan, MdRunsSetting, standard_plan
 from alh2.production.md_runs import MdTrajectory, guest_paths_ang, run_md_plan
+from alh2.production.md_summary import read_md_summary
 from alh2.report.figures_md import density_figure, deviation_figure, diffusion_figure, rdf_figures
 from alh2.report.stored import save_figure
 
@@ -65,6 +66,12 @@ def test_analysis_figures_and_density(runs: list[MdTrajectory], setting: MdRunsS
     assert result.displacement is not None and result.displacement.time_ps[0] == pytest.approx(PLAN.frame_ps)
     read = json.loads((tmp_path / RESULT_FILE).read_text())
     assert read["temperatures"][0]["replicas"][1]["n_frames"] == 31 and read["plan"]["n_steps"] == 60
+    summary = read_md_summary(tmp_path)
+    assert summary is not None and summary.movers == MOVED_BY_LAMMPS
+    around, known = summary.temperatures[0].around_open_sites, result.rdfs["Al(open)–H2"]
+    assert around is not None and around.g.max() > 0
+    for mine, exact in ((around.r_ang, known.r_ang), (around.g, known.g), (around.g_error, known.g_error)):
+        np.testing.assert_array_equal(mine, exact)
     figures = [*rdf_figures(analysis), diffusion_figure(analysis), deviation_figure(PLAN, analysis)]
     for figure in figures:
         assert figure is not None and save_figure(figure, tmp_path)[0].is_file()
@@ -164,6 +171,16 @@ def test_a_frozen_host_stands_still(setting: MdRunsSetting, local, tmp_path: Pat
 def test_plans_that_make_no_sense(change: dict, words: str) -> None:
     with pytest.raises(BadInputError, match=words):
         replace(PLAN, **change)
+
+
+def test_plan_of_a_campaign(config) -> None:
+    """As long as asked for, in whole frames, and a fifth of it before."""
+    plan = standard_plan(replace(config, md_steps=123), (88.0, 77.0))
+    assert (plan.n_steps, plan.n_equilibration, plan.segments) == (120, 20, (120,))
+    assert plan.temperatures_k == (77.0, 88.0) and plan.n_replicas == 2 and not plan.frozen_host
+    long = standard_plan(replace(config, md_steps=120_000), (77.0,), n_replicas=1)
+    assert long.segments == (50_000, 50_000, 20_000) and long.n_replicas == 1
+    assert standard_plan(replace(config, md_steps=2), (77.0,)).n_steps == config.md_sample_every == 5
 
 
 def test_drift_of_the_framework_is_no_diffusion() -> None:

@@ -24,6 +24,7 @@ from alh2.core.frames import Frame, Target
 from alh2.production.isotherm_result import HenryPoint, HostFacts, Isotherm
 from alh2.production.isotherm_result import IsothermPoint as PooledPoint
 from alh2.production.made import Made, ModelFile
+from alh2.production.md_plan import MOVED_BY_LAMMPS
 from alh2.production.md_summary import Known, MdSummary, TemperatureSummary
 from alh2.report.figures_isotherm import comparison_figure
 from alh2.report.html import write_report
@@ -217,7 +218,7 @@ def predictions(rng: np.random.Generator, folder: Path) -> Predictions:
         isotherm=isotherm,
         isotherm_figures=tuple(read_figures(folder, prefix="predicted_")),
         isotherm_made=made,
-        md=MdSummary("nve", 10.0, (stuck, diffusing), Arrhenius(4.3, 0.2, -18.0, 0.3)),
+        md=MdSummary("nve", 10.0, (stuck, diffusing), Arrhenius(4.3, 0.2, -18.0, 0.3), movers=MOVED_BY_LAMMPS),
         md_figures=tuple(read_figures(folder, prefix="md_")),
         md_made=None,
         densities=(scene,),

@@ -284,7 +284,7 @@ def test_global_matplotlib_state_is_untouched(empty_data: ReportData, report_dat
 def test_predictions_are_shown_with_where_they_come_from(page: Page) -> None:
     for text in (
         "made by “alh2 produce md quickstart” with root seed 1",
-        "production/md-runs/md_runs.json; how it was made was not recorded",
+        "production/md/md_runs.json; how it was made was not recorded",
         "1.9e-09",
         "Activation energy of diffusion 4.30 ± 0.2 kJ/mol",
         "Ended early: 77K.r1: H2 bond 1.4 Å",

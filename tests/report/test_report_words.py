@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from alh2.production.md_plan import MOVED_BY_LAMMPS
 from alh2.report import words
 from alh2.report.figures_selection import SelectionCount, loading_groups
 from alh2.report.model import InsertionErrors, IsothermPoint, Rdf, ReportData
@@ -130,11 +131,17 @@ def test_first_peak_is_the_first_and_not_the_noise(empty_data: ReportData) -> No
 
 def test_places_by_models_that_do_not_know_them(report_data: ReportData) -> None:
     """Molecular dynamics by models of total energies beside Monte Carlo by others: which of the two to believe."""
+    dynamics = report_data.predictions.md
+    assert dynamics is not None
     (told, *_) = words.rdf_words(report_data)
-    assert "by models of total energies" in told and told.endswith("believe Monte Carlo.")
+    assert f"In molecular dynamics (MD): {dynamics.nuclei}, {MOVED_BY_LAMMPS}." in told
+    assert told.endswith("believe Monte Carlo.")
     good = [replace(e, model_ev=e.label_ev + 0.001) for e in report_data.insertions]
     (told, *_) = words.rdf_words(replace(report_data, insertions=good))
     assert "RMSE of 1.0 meV; kT is 6.6 meV." in told and "believe" not in told
+    same = replace(report_data.predictions, md=replace(dynamics, movers="H2 moved by models of interaction energies"))
+    (told, *_) = words.rdf_words(replace(report_data, predictions=same))
+    assert told.endswith(f"(MD): {dynamics.nuclei}, H2 moved by models of interaction energies.")
     alone = [e for e in report_data.insertions if e.target == "total"]
     assert "Monte Carlo" not in words.rdf_words(replace(report_data, insertions=alone))[0]
 
