@@ -17,17 +17,18 @@ from alh2.campaign.context import Campaign
 from alh2.campaign.evaluating import EVALUATION_FILE, evaluation_task
 from alh2.campaign.training import usable_frames
 from alh2.core.errors import BadInputError, NeedsPersonError
-from alh2.core.files import atomic_write_json, link_file
+from alh2.core.files import atomic_write_json, digest_bytes, link_file, read_json
 from alh2.core.frames import Frame, Label, LabelledFrame
+from alh2.core.random_streams import seed_for
 from alh2.dataset.export import export_systems
 from alh2.dispatch.run import run_tasks
 from alh2.potential.evaluate import load_evaluation
-from alh2.potential.host_springs import HostSprings, fit_host_springs, host_rest
+from alh2.potential.host_springs import HostSprings, fit_host_springs, host_rest, load_host_springs
 from alh2.train.committee import MemberData, TrainingPlan, train_committees
 from alh2.train.members import Member, members
 from alh2.train.pair_fit import drawn_frames, network_scale
 
-FOLDER, SPRINGS_FILE, RESULT_FILE = "host-models", "host_springs.npz", "host-models.json"
+FOLDER, SPRINGS, SPRINGS_FILE, RESULT_FILE = "host-models", "springs", "host_springs.npz", "host-models.json"
 FEWEST_GEOMETRIES = 10
 """Fewer say too little about how a host vibrates."""
 
@@ -65,7 +66,10 @@ class HostModels:
 
 
 def host_model_files(campaign: Campaign, iteration: int) -> list[tuple[Path, Path]]:
-    """Network and springs of each model of the bare host that has been trained for `iteration`."""
+    """Network and springs of each model of the bare host that moves it at `iteration`, [] where other models do."""
+    told = _folder(campaign, iteration) / RESULT_FILE
+    if not told.exists() or not read_json(told)["own"]:
+        return []
     found = members(_folder(campaign, iteration), "total", campaign.engine_committee.n_models)
     files = [(member.graph, member.work_dir / SPRINGS_FILE) for member in found]
     return files if all(graph.exists() and springs.exists() for graph, springs in files) else []
@@ -73,6 +77,11 @@ def host_model_files(campaign: Campaign, iteration: int) -> list[tuple[Path, Pat
 
 def _folder(campaign: Campaign, iteration: int) -> Path:
     return campaign.paths.production / FOLDER / f"iter.{iteration:06d}"
+
+
+def _root_seed(campaign: Campaign) -> int:
+    """Of these models: their numbers are those of the committee of total energies."""
+    return seed_for(campaign.param.seed, FOLDER)
 
 
 def host_geometries(frames: list[LabelledFrame]) -> list[LabelledFrame]:
@@ -104,7 +113,8 @@ def host_models(campaign: Campaign, iteration: int) -> HostModels:
     heldout = [f for f in host_geometries(campaign.store.load("valid")) if f.frame.digest not in seen]
     made = _of_total_energies(campaign, iteration, known, heldout)
     enough = bool(heldout) and len(known) >= FEWEST_GEOMETRIES
-    if made is None or (enough and _springs_rmse(known, heldout) < made.force_rmse_ev_ang):
+    folder = _folder(campaign, iteration) / SPRINGS
+    if made is None or (enough and _springs_rmse(known, heldout, folder) < made.force_rmse_ev_ang):
         made = _trained(campaign, iteration, known, heldout)
     told = {
         "own": bool(made.springs),
@@ -135,10 +145,24 @@ def _of_total_energies(
     return _judged(campaign, directory / "evaluate.total", made, heldout, []) if heldout else made
 
 
-def _springs_rmse(known: list[LabelledFrame], heldout: list[LabelledFrame]) -> float:
+def _springs_of(frames: list[LabelledFrame], folder: Path) -> HostSprings:
+    """Springs fitted to `frames`, kept in `folder`: on a crystal the fit takes half a minute.
+
+    Raises BadInputError for hosts that differ.
+    """
+    labels = (each.label.forces_ev_ang.tobytes() + f"{each.label.energy_ev!r}".encode() for each in frames)
+    path = folder / f"{digest_bytes(*(each.frame.digest.encode() for each in frames), *labels)}.npz"
+    if not path.exists():
+        fitted = fit_host_springs(frames)
+        folder.mkdir(parents=True, exist_ok=True)
+        fitted.save(path)
+    return load_host_springs(path)
+
+
+def _springs_rmse(known: list[LabelledFrame], heldout: list[LabelledFrame], folder: Path) -> float:
     """RMSE (eV/Å) of springs alone on `heldout`; infinite where the hosts differ, which springs cannot describe."""
     try:
-        springs = fit_host_springs(known)
+        springs = _springs_of(known, folder)
     except BadInputError:
         return math.inf
     off = [springs.evaluate(f.frame.positions_ang, f.frame.cell_ang)[1] - f.label.forces_ev_ang for f in heldout]
@@ -172,7 +196,7 @@ def _trained(
         data=(tuple(data for data, _ in prepared),),
         previous_train_dir=None,
         type_map=campaign.param.type_map,
-        root_seed=campaign.param.seed,
+        root_seed=_root_seed(campaign),
     )
     trained = train_committees(plan, campaign.machine.train, on_progress=campaign.on_progress)
     made = HostModels(
@@ -187,8 +211,8 @@ def _member_data(
     campaign: Campaign, iteration: int, known: list[LabelledFrame], member: Member
 ) -> tuple[MemberData, HostSprings]:
     """What `member` learns, exported, and the springs under it, kept in its folder."""
-    drawn = drawn_frames(len(known), member, iteration=iteration, root_seed=campaign.param.seed)
-    fitted = fit_host_springs([known[k] for k in drawn])
+    drawn = drawn_frames(len(known), member, iteration=iteration, root_seed=_root_seed(campaign))
+    fitted = _springs_of([known[k] for k in drawn], member.train_dir / SPRINGS)
     left = np.concatenate([host_rest(fitted, each).label.forces_ev_ang.ravel() for each in known])
     springs = replace(fitted, scale=network_scale(left))
     member.work_dir.mkdir(parents=True, exist_ok=True)

@@ -78,7 +78,7 @@ def test_total_energies_move_the_host_where_they_know_it_better(campaign: Campai
     """Without springs that are better on held-out geometries nothing is trained."""
     number = iteration(campaign)
     shutil.rmtree(campaign.paths.production / "host-models")
-    monkeypatch.setattr(host_models, "_springs_rmse", lambda known, heldout: math.inf)
+    monkeypatch.setattr(host_models, "_springs_rmse", lambda known, heldout, folder: math.inf)
     made = host_models.host_models(campaign, number)
     assert made.springs == () and "the host moves by models of total energies; on " in made.words
     committee = campaign.param.committee("total")
@@ -125,10 +125,13 @@ def test_models_of_the_host_move_it(again, alh2) -> None:
     assert told["force_rmse_ev_ang"] < 0.1 * told["force_rms_ev_ang"], "the reference potential is made of springs"
     bagged = [load_host_springs(trained / f"{k:03d}" / "host_springs.npz") for k in (0, 1)]
     assert not np.allclose(bagged[0].stiffness_ev_ang2, bagged[1].stiffness_ev_ang2)
+    fitted = {path: path.stat().st_mtime_ns for path in (trained / "springs").iterdir()}
+    assert len(fitted) == 2, "the first model has all geometries, as the springs alone that are judged"
     before = runs_in(trained)
     repeated = alh2(*command)
     assert repeated.code == 0, repeated.err
     assert runs_in(trained) == before and all(count == 1 for count in before.values())
+    assert {path: path.stat().st_mtime_ns for path in (trained / "springs").iterdir()} == fitted
     bundle = again.workdir.parent / "bundle"
     published = alh2("publish", again.workdir, "--output", bundle)
     assert published.code == 0, published.err

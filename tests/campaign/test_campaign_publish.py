@@ -81,7 +81,7 @@ def test_everything_is_in_it(published: Published) -> None:
     ]  # fmt: skip
     assert sorted(
         path.parent.relative_to(published.folder).as_posix() for path in published.folder.rglob("graph.pb")
-    ) == [f"models/{target}/{k:03d}" for target in ("interaction", "total") for k in (0, 1)]
+    ) == [f"models/{target}/{k:03d}" for target in ("host", "interaction", "total") for k in (0, 1)]
     assert published.results == ("isotherm", "md", "assessment/iter.000000", "assessment/iter.000001")
     assert not [path for path in published.folder.rglob("*") if path.is_symlink() or path.name.startswith(".")]
     seeds = json.loads((published.folder / "inputs" / "seeds.json").read_text())
