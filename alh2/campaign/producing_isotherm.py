@@ -22,6 +22,7 @@ def produce_isotherm(
     """The isotherm `plan` with the models of `iteration`, in the folder of its nuclei; repeatable."""
     directory = isotherm_directory(campaign, plan.quantum)
     directory.mkdir(parents=True, exist_ok=True)
+    campaign.reporter.stage("isotherm")
     isotherm = run_isotherm(
         plan,
         IsothermSetting(

@@ -199,7 +199,6 @@ def _of_campaign(source: Source, asked: Asked, void: VoidOptions) -> tuple[Isoth
         with campaign.lock:
             iteration = last_trained(campaign, state.iteration)
             fraction = _void(void, campaign.hosts()[-1], campaign.param.seed)
-            campaign.reporter.stage("isotherm")
             isotherm = produce_isotherm(campaign, iteration, plan, void=fraction)
             directory = isotherm_directory(campaign, plan.quantum)
             write_made(directory, command=command_line(), seed=campaign.param.seed)
