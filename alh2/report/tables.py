@@ -59,7 +59,7 @@ def campaign_table(iterations: Sequence[IterationSummary]) -> PageTable:
         "failed",
         "picked",
         "quarantined",
-        "labels in all",
+        "training labels",
     )
     rows = [
         (

@@ -183,7 +183,7 @@ def verdict_words(data: ReportData) -> list[str]:
     text.append(
         f"In iteration {last.iteration}, {last.n_explored} frames were explored; {share} of them were accurate, "
         f"{last.n_candidate} candidates and {last.n_failed} failed, and {last.n_picked} were sent to labelling. "
-        f"The dataset holds {last.n_labels_total} labels; {quarantined} were quarantined."
+        f"{last.n_labels_total} labels to train on; {quarantined} were quarantined."
     )
     measured = [s for s in data.iterations if s.insertion_rmse_ev is not None]
     if len(measured) > 1:
