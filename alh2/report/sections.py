@@ -114,7 +114,9 @@ def key_numbers(data: ReportData) -> list[KeyNumber]:
     numbers = [KeyNumber("converged", "yes" if data.converged else "no", data.state, "campaign")]
     if data.iterations:
         last = data.iterations[-1]
-        numbers.append(KeyNumber("training labels", str(last.n_labels_total), f"{len(data.iterations)} iterations", "campaign"))
+        numbers.append(
+            KeyNumber("training labels", str(last.n_labels_total), f"{len(data.iterations)} iterations", "campaign")
+        )
         if last.force_rmse_ev_ang is not None:
             numbers.append(KeyNumber("force RMSE", f"{last.force_rmse_ev_ang:.3f} eV/Å", "held-out", "accuracy"))
     errors = deciding_insertions(data)
