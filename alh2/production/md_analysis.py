@@ -142,20 +142,25 @@ def _one(plan: MdPlan, setting: MdRunsSetting, temperature_k: float, runs: list[
         sites=sites,
         displacement=displacement,
         diffusion=diffusion,
-        diffusion_interval=_interval(plan, setting, temperature_k, runs) if diffusion is not None else None,
+        diffusion_interval=None if diffusion is None else _interval(plan, setting, runs, diffusion),
         quantum=quantum,
     )
 
 
 def _interval(
-    plan: MdPlan, setting: MdRunsSetting, temperature_k: float, runs: list[MdTrajectory]
+    plan: MdPlan, setting: MdRunsSetting, runs: list[MdTrajectory], together: DiffusionCoefficient
 ) -> CommitteeInterval | None:
-    """D_s of the replicas of each model apart, and its spread."""
-    answers = []
+    """D_s of the replicas of each model apart, and its spread; None where there is none of one of them.
+
+    The regime is that of all replicas `together`: one found for each alone would leave out those that diffuse least.
+    """
+    kelvin, answers = runs[0].temperature_k, []
     for member in sorted({run.member for run in runs}):
-        _, found = _diffusion(plan, setting, temperature_k, [run for run in runs if run.member == member])
-        if found is not None:
-            answers.append(Estimate(found.mean, found.standard_deviation, math.nan, 0))
+        own = [run for run in runs if run.member == member]
+        _, found = _diffusion(plan, setting, kelvin, own, from_ps=together.linear_from_ps)
+        if found is None:
+            return None
+        answers.append(Estimate(found.mean, found.standard_deviation, math.nan, 0))
     return committee_interval(answers) if len(answers) > 1 else None
 
 
@@ -191,9 +196,14 @@ def _quantum(plan: MdPlan, setting: MdRunsSetting, temperature_k: float, runs: S
 
 
 def _diffusion(
-    plan: MdPlan, setting: MdRunsSetting, temperature_k: float, runs: Sequence[MdTrajectory]
+    plan: MdPlan,
+    setting: MdRunsSetting,
+    temperature_k: float,
+    runs: Sequence[MdTrajectory],
+    *,
+    from_ps: float | None = None,
 ) -> tuple[Displacement | None, DiffusionCoefficient | None]:
-    """From the replicas that are whole, or if none is from the longest one."""
+    """From the replicas that are whole, or if none is from the longest one; from_ps : start of the regime, if known."""
     if not setting.start.n_h2:
         return None, None
     longest = max(len(run.frames) for run in runs)
@@ -204,7 +214,7 @@ def _diffusion(
     paths = [guest_paths_ang(run.frames, masses) for run in runs if len(run.frames) == longest]
     displacement, group = mean_squared_displacement(paths, dt_ps=plan.frame_ps)
     seed = seed_for(setting.root_seed, "diffusion", f"{temperature_k:g}")
-    return displacement, diffusion_coefficient(displacement, group, seed=seed)
+    return displacement, diffusion_coefficient(displacement, group, seed=seed, from_ps=from_ps)
 
 
 def write_analysis(directory: Path, plan: MdPlan, analysis: MdAnalysis) -> None:

@@ -192,6 +192,27 @@ def test_drift_of_the_framework_is_no_diffusion() -> None:
     np.testing.assert_allclose(paths, np.broadcast_to([[5, 5, 5.37]], (5, 1, 3)), atol=1e-12)
 
 
+def test_models_whose_molecules_stay_count_in_the_interval(setting: MdRunsSetting, tmp_path: Path) -> None:
+    """Molecules walk with one model and rattle in a cage with the other, for which alone no regime would be found."""
+    rng, start = np.random.default_rng(4), setting.start
+    shape = (400, start.n_h2, 3)
+    moves = [np.cumsum(0.4 * rng.standard_normal(shape), axis=0), 0.2 * rng.standard_normal(shape)]
+    runs = []
+    for member, moved in enumerate(moves):
+        places = np.repeat(start.positions_ang[None], 400, axis=0)
+        places[:, start.n_host :] += np.repeat(moved, 2, axis=1)
+        frames = [Frame(start.symbols, x, start.cell_ang, start.n_host, start.host_id) for x in places]
+        runs.append(MdTrajectory(77.0, member, list(range(400)), frames, member=member))
+    (together,) = analyse(PLAN, replace(setting, directory=tmp_path), runs).temperatures
+    (caged,) = analyse(PLAN, replace(setting, directory=tmp_path), runs[1:]).temperatures
+    assert caged.diffusion is None and together.diffusion is not None and together.diffusion_interval is not None
+    half = 0.5 * 0.4**2 / (2 * PLAN.frame_ps) * 1e-8
+    error = together.diffusion.standard_deviation
+    assert abs(together.diffusion.mean - half) < 3 * error < half
+    assert abs(together.diffusion_interval.mean - half) < 3 * error
+    assert together.diffusion_interval.half_width_95 > 2 * half, "two models, one of them at zero"
+
+
 def test_repeating_runs_nothing_and_longer_runs_go_on(runs: list[MdTrajectory], setting: MdRunsSetting, local) -> None:
     files = sorted(setting.directory.rglob(END_FILE))
     assert len(files) == 4
