@@ -29,7 +29,12 @@ OUTAGE_WAITS_S = (1.0, 15.0)
 
 @contextlib.contextmanager
 def log_to(path: Path) -> Iterator[None]:
-    """dpdispatcher's log goes to `path` inside the block (the file appears with the first line)."""
+    """dpdispatcher's log goes to `path` inside the block (the file appears with the first line).
+
+    Whoever looks for a lost job needs it, so it is written even where logging was disabled as a whole.
+    """
+    silent = logging.root.manager.disable
+    logging.disable(logging.NOTSET)
     handler = logging.FileHandler(path, delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     LOG.addHandler(handler)
@@ -38,6 +43,7 @@ def log_to(path: Path) -> Iterator[None]:
     finally:
         LOG.removeHandler(handler)
         handler.close()
+        logging.disable(silent)
 
 
 @contextlib.contextmanager

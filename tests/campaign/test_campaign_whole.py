@@ -122,13 +122,13 @@ def test_seeds_never_repeat(finished: Any) -> None:
         re.search(r"velocity all create \S+ (\d+)", p.read_text()).group(1)  # type: ignore[union-attr]
         for p in run.glob("**/input.lammps")
     ]
-    jobs = list(run.glob("production/md/77K.r*/seg.000/job.json"))
-    velocities += [str(json.loads(p.read_text())["seed"]) for p in jobs]
-    assert len(jobs) == 2 and len(velocities) == len(set(velocities)) == 4
+    dynamics = list(run.glob("production/md/77K.r*/seg.000/job.json"))
+    velocities += [str(json.loads(p.read_text())["seed"]) for p in dynamics]
+    assert len(dynamics) == 2 and len(velocities) == len(set(velocities)) == 4
     jobs = {p: json.loads(p.read_text()) for p in run.glob("**/job.json") if "seed" in p.read_text()}
     sampling = [job["seed"] for job in jobs.values()]
     of_others = sum("member." in str(p) for p in jobs)  # the second model's chain, where reweighting could not answer
-    assert len(sampling) == len(set(sampling)) == 7 + of_others and of_others <= 1
+    assert len(sampling) == len(set(sampling)) == 9 + of_others and of_others <= 1
 
 
 def test_models_take_turns_in_exploration(finished: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import sys
@@ -17,7 +18,7 @@ from alh2.config.model import StageMachine
 from alh2.config.policy import TaskPolicy
 from alh2.core.errors import BadInputError
 from alh2.dispatch import Progress, Task, run_tasks
-from alh2.dispatch.engine import Engine
+from alh2.dispatch.engine import LOG, Engine, log_to
 from alh2.dispatch.placement import place
 
 
@@ -205,6 +206,17 @@ def test_job_that_was_killed_is_started_again(tmp_path, local_machine, make_task
     assert [o.status for o in outcomes] == ["done"] * 6
     assert sorted((tmp_path / "ran").read_text().splitlines()) == [f"input {i}" for i in range(6)]
     assert "was lost" in log.read_text()
+
+
+def test_log_is_written_though_logging_is_disabled(tmp_path: Path) -> None:
+    logging.disable(logging.CRITICAL)
+    try:
+        with log_to(tmp_path / "log"):
+            LOG.warning("a job was lost")
+        assert logging.root.manager.disable == logging.CRITICAL
+    finally:
+        logging.disable(logging.NOTSET)
+    assert "a job was lost" in (tmp_path / "log").read_text()
 
 
 def test_lost_job_is_reported_and_its_siblings_kept(tmp_path, local_machine, make_task) -> None:
