@@ -8,9 +8,10 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from alh2.core.quiet import QUIET_ENVIRONMENT
 
@@ -41,12 +42,43 @@ def silence_exit() -> None:
     atexit.register(close_stderr)
 
 
+class _Silence:
+    """How many blocks are inside, and what ends with the last of them."""
+
+    def __init__(self) -> None:
+        self._guard, self._inside, self._kept = threading.Lock(), 0, ExitStack()
+
+    def begin(self) -> None:
+        with self._guard:
+            if not self._inside:
+                self._kept.enter_context(_nothing_is_heard())
+            self._inside += 1
+
+    def end(self) -> None:
+        with self._guard:
+            self._inside -= 1
+            if not self._inside:
+                self._kept.close()
+
+
+_SILENCE = _Silence()
+
+
 @contextmanager
 def silenced() -> Iterator[None]:
     """Send stdout and stderr, also those of compiled code, to nowhere while inside; exceptions pass.
 
-    File descriptors 1 and 2 belong to the process: do not enter from two threads at once.
+    File descriptors and logging belong to the process: of blocks that overlap, in threads, the last gives them back.
     """
+    _SILENCE.begin()
+    try:
+        yield
+    finally:
+        _SILENCE.end()
+
+
+@contextmanager
+def _nothing_is_heard() -> Iterator[None]:
     for name, value in DEEPMD_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     sys.stdout.flush()
