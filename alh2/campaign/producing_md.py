@@ -72,7 +72,7 @@ def produce_md(
     directory = md_directory(campaign, plan.n_beads)
     directory.mkdir(parents=True, exist_ok=True)
     models = link_models(campaign, iteration, directory)
-    start, *others = (on_last_host(campaign, loading, replica=k) for k in range(plan.n_replicas))
+    start, *starts = (on_last_host(campaign, loading, replica=k) for k in range(plan.n_replicas))
     select = campaign.param.select
     if plan.trusted_ev_ang is None:
         plan = replace(plan, trusted_ev_ang=select.f_trust_hi_ev_ang)
@@ -81,7 +81,7 @@ def produce_md(
     )
     setting = replace(
         setting,
-        other_starts=tuple(others),
+        other_starts=tuple(starts),
         masses_amu=campaign.param.explore.mass_amu,
         command=campaign.machine.model_devi.command,
         python=campaign.machine.gcmc.command,
@@ -93,8 +93,8 @@ def produce_md(
         setting = with_movers(
             campaign, iteration, plan, setting, interaction=models.insertion, under=models.pair_baselines
         )
-    known = sorted(campaign.paths.production.glob(f"md*/{RESULT_FILE}"))
-    beside = (*beside, *(file.parent for file in known if file.parent != directory))
+    other_nuclei = md_directory(campaign, 1 if plan.n_beads > 1 else 2)
+    beside = (*beside, *([other_nuclei] if (other_nuclei / RESULT_FILE).exists() else []))
     machine = campaign.machine.model_devi
     campaign.reporter.stage("MD")
     analysis = run_and_write(plan, setting, machine, campaign.reporter, command=command, beside=beside, density=density)
