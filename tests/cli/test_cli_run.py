@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,13 @@ def _refusal(*arguments: object, cwd: Path, code: int = 2) -> str:
     (line,) = err.splitlines()
     assert line.startswith("alh2: ")
     return line
+
+
+def test_version_and_help_tell_what_this_is(tmp_path: Path) -> None:
+    assert _alh2("--version", cwd=tmp_path) == (0, f"alh2 {version('alh2')}\n", "")
+    code, out, err = _alh2("--help", cwd=tmp_path)
+    assert (code, err) == (0, "")
+    assert "Al-soc-MOF" in out and "produce" in out
 
 
 @pytest.mark.parametrize(
