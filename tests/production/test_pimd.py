@@ -46,8 +46,8 @@ H_MASS = 1.008
 def oscillators(folder: Path, n_beads: int, *, quanta: float, n_steps: int) -> tuple[Estimate, Estimate, Estimate]:
     """Virial and primitive energy, and the mean squared displacement, of one of 1536 oscillators with ħω = quanta·kT.
 
-    Hydrogen atoms on springs, 8 Å apart in LAMMPS without any pair potential, moved by the fix of production runs. Many,
-    since what a step costs is its messages between beads.
+    Hydrogen atoms on springs, 8 Å apart in LAMMPS without any pair potential, moved by the fix of production runs.
+    Many, since what a step costs is its messages between beads.
     """
     frequency = quanta * KT / HBAR_EV_PS
     spring = H_MASS * AMU_ANG2_PER_PS2_IN_EV * frequency**2
