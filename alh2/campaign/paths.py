@@ -91,6 +91,11 @@ class RunPaths:
         return self.root / "production"
 
     @property
+    def predictions(self) -> tuple[Path, ...]:
+        """Folders of predictions, one for each kind and its nuclei, by the last models that predicted."""
+        return tuple(self.production / name for name in ("isotherm", "isotherm-feynman-hibbs", "md", "md-pimd"))
+
+    @property
     def report(self) -> Path:
         """The report's folder."""
         return self.root / "report"

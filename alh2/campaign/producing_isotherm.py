@@ -7,6 +7,7 @@ from pathlib import Path
 from alh2.analysis.void import VoidFraction
 from alh2.campaign.context import Campaign
 from alh2.campaign.exploring import gas_bond_length_ang
+from alh2.campaign.older_predictions import keep_older
 from alh2.campaign.predicting import insertion_error_ev, on_last_host
 from alh2.config.rules import max_explored_loading
 from alh2.core.files import link_file
@@ -19,8 +20,12 @@ from alh2.production.isotherm_result import Isotherm, point_words
 def produce_isotherm(
     campaign: Campaign, iteration: int, plan: IsothermPlan, *, void: VoidFraction | None = None
 ) -> Isotherm:
-    """The isotherm `plan` with the models of `iteration`, in the folder of its nuclei; repeatable."""
+    """The isotherm `plan` with the models of `iteration`, in the folder of its nuclei; repeatable.
+
+    Predictions by models of other iterations are kept in other folders (`alh2.campaign.older_predictions`).
+    """
     directory = isotherm_directory(campaign, plan.quantum)
+    keep_older(campaign, iteration)
     directory.mkdir(parents=True, exist_ok=True)
     campaign.reporter.stage("isotherm")
     isotherm = run_isotherm(

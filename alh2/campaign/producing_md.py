@@ -10,6 +10,7 @@ from pathlib import Path
 from alh2.campaign.context import Campaign
 from alh2.campaign.exploring import campaign_forces, link_models
 from alh2.campaign.moving import movers_of, with_movers
+from alh2.campaign.older_predictions import keep_older
 from alh2.campaign.predicting import insertion_rmse_ev, on_last_host
 from alh2.campaign.progress import Reporter
 from alh2.config.model import StageMachine
@@ -65,11 +66,13 @@ def produce_md(
 ) -> MadeMd:
     """Run `plan` with the models of `iteration`, in the folder of its nuclei; repeatable.
 
+    Predictions by models of other iterations are kept in other folders (`alh2.campaign.older_predictions`).
     forces : the models that move the molecules, None: those that know insertion energies better
     beside : folders of results drawn beside, after those of other nuclei in the campaign
     Raises what `alh2.campaign.moving.movers_of` and `alh2.production.md_runs.run_md_plan` raise.
     """
     directory = md_directory(campaign, plan.n_beads)
+    keep_older(campaign, iteration)
     directory.mkdir(parents=True, exist_ok=True)
     models = link_models(campaign, iteration, directory)
     start, *starts = (on_last_host(campaign, loading, replica=k) for k in range(plan.n_replicas))

@@ -25,7 +25,9 @@ PairFile = Annotated[
     list[Path] | None,
     typer.Option(help="Pair baseline under each model, as many (default: pair_baseline.json in its folder)."),
 ]
-Temperatures = Annotated[list[float] | None, typer.Option("--temperature", help="K; repeated for several.")]
+Temperatures = Annotated[
+    list[float] | None, typer.Option("--temperature", help="K; repeated for several (default: that of the campaign).")
+]
 Pressures = Annotated[list[float] | None, typer.Option("--pressure", help="bar; repeated for several.")]
 PressureRange = Annotated[
     str | None, typer.Option("--pressures", help="LOW:HIGH:N, N pressures between, evenly in the logarithm (bar).")
@@ -196,14 +198,15 @@ def md(
 
     Exit codes: 0 done, 1 a person must decide, 2 bad input, 3 interrupted and resumable.
     """
-    from alh2.cli.produce_md import Drawn, MdSource, run_command
+    from alh2.cli.produce_md import Drawn, MdSource, run_command, temperatures_k
     from alh2.production.md_plan import MdPlan, Policy
 
     _one_of("--ensemble", ensemble, "nvt", "nve")
     _one_of("--on-untrusted", on_untrusted, "flag", "cut", "stop")
     _one_of("--committee", committee, "run", "none")
+    source = MdSource(campaign, tuple(model or ()), structure, machine, output, loading, seed, _forces(forces))
     plan = MdPlan(
-        temperatures_k=tuple(sorted(temperature or ())),
+        temperatures_k=temperatures_k(source, temperature or ()),
         n_replicas=replicas,
         n_steps=steps,
         n_equilibration=equilibration,
@@ -219,5 +222,4 @@ def md(
         n_beads=_beads(quantum, beads),
         launcher=launcher,
     )
-    source = MdSource(campaign, tuple(model or ()), structure, machine, output, loading, seed, _forces(forces))
     return run_command(source, plan, Drawn(density, tuple(beside or ())))

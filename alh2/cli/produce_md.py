@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,6 +66,22 @@ def run_command(source: MdSource, plan: MdPlan, drawn: Drawn) -> int:
         raise InterruptedCampaignError(STOPPED) from None
     typer.echo(f"results and figures: {directory}")
     return 0
+
+
+def temperatures_k(source: MdSource, given: Sequence[float]) -> tuple[float, ...]:
+    """Those `given`, else that of the campaign; raises BadInputError where there is none."""
+    from alh2.campaign.open import reopen_campaign
+
+    if given:
+        return tuple(sorted(given))
+    if source.campaign is None:
+        _check_files(source)
+    else:
+        campaign = reopen_campaign(source.campaign)
+        campaign.reporter.close()
+        if campaign.param.production is not None:
+            return (campaign.param.production.md_temperature_k,)
+    raise BadInputError("--temperature", expected="one or more, K", found="none")
 
 
 def _of_campaign(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
@@ -132,16 +149,7 @@ def _of_files(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
     from alh2.structure.hosts import read_host
     from alh2.structure.loading import load_h2
 
-    needed = {"--model": source.models, "--structure": source.structure}
-    needed |= {"--machine": source.machine, "--output": source.output}
-    missing = [name for name, value in needed.items() if not value]
-    if source.forces == "interaction":
-        raise BadInputError("--forces", expected="a campaign, whose labels of the bare host it needs", found="models")
-    if missing:
-        raise BadInputError(
-            "alh2 produce md", expected="a campaign directory, or --model, --structure, --machine and --output",
-            found=f"no {', '.join(missing)}",
-        )  # fmt: skip
+    _check_files(source)
     assert source.structure is not None and source.machine is not None and source.output is not None
     for model in source.models:
         check_model_file(model)
@@ -175,6 +183,20 @@ def _of_files(source: MdSource, plan: MdPlan, drawn: Drawn) -> Path:
         reporter.close()
     show(plan, analysis)
     return output
+
+
+def _check_files(source: MdSource) -> None:
+    """Raise BadInputError where models of files lack something."""
+    needed = {"--model": source.models, "--structure": source.structure}
+    needed |= {"--machine": source.machine, "--output": source.output}
+    missing = [name for name, value in needed.items() if not value]
+    if source.forces == "interaction":
+        raise BadInputError("--forces", expected="a campaign, whose labels of the bare host it needs", found="models")
+    if missing:
+        raise BadInputError(
+            "alh2 produce md", expected="a campaign directory, or --model, --structure, --machine and --output",
+            found=f"no {', '.join(missing)}",
+        )  # fmt: skip
 
 
 def stay_words(stay: Residence) -> str:

@@ -111,9 +111,9 @@ def labelled_atoms(labelled: LabelledFrame) -> Atoms:
 def write_results(campaign: Campaign, iteration: int, folder: Path) -> tuple[str, ...]:
     """Copy what predictions and assessments left: numbers, figures, densities; returns the folders that have any."""
     found = []
-    for name in ("isotherm", "isotherm-feynman-hibbs", "md", "md-pimd"):
-        if copy_results(campaign.paths.production / name, folder / name):
-            found.append(name)
+    for directory in campaign.paths.predictions:
+        if copy_results(directory, folder / directory.name):
+            found.append(directory.name)
     for number in range(iteration + 1):
         stage = campaign.paths.assess(number)
         if copy_results(stage, folder / "assessment" / stage.parent.name):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -239,6 +240,9 @@ def test_every_rung_in_turn_and_a_raised_target(
     after = _ends(workdir)
     finished = {name for name in before if not name.startswith("production/")}
     assert finished and all(after[name] == before[name] for name in finished)
+    predicted = re.compile("^production/(isotherm|md)/")
+    kept = {predicted.sub(r"production/\1.iter.000001/", name) for name in before if predicted.match(name)}
+    assert kept and kept <= set(after)
     assert any(name.startswith("iter.000002/00.train/") for name in after)
     page = (workdir / "report" / "index.html").read_text()
     assert "iteration 2, converged" in page

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from alh2.campaign.older_predictions import iteration_of, keep_older
+from alh2.campaign.open import open_campaign
+from alh2.campaign.progress import Reporter
 from alh2.production.isotherm_result import read_isotherm
 
 
@@ -58,12 +63,40 @@ def test_molecular_dynamics_of_the_run_is_gone_on_from(again, alh2) -> None:
     (found,) = result["temperatures"]
     assert (found["temperature_k"], found["n_h2"], found["n_frames"]) == (77.0, 2, 14)
     assert max(found["rdfs"]["Al(open)–H2"]["g"]) > 0
-    conditions = ("--temperature", 77, "--steps", 60, "--segment", 60, "--equilibration", 10, "--sample-every", 10)
+    conditions = ("--steps", 60, "--segment", 60, "--equilibration", 10, "--sample-every", 10)
     done = alh2("produce", "md", again.workdir, *conditions)
     assert done.code == 0, done.err
     assert stamps(folder) == before
     repeated = json.loads((folder / "md_runs.json").read_text())
     assert repeated["temperatures"] == result["temperatures"] and repeated["movers"] == result["movers"]
+
+
+def test_predictions_of_older_models_are_kept(again) -> None:
+    """Models of another iteration begin with empty folders; those of before stay whole, named by their iteration."""
+    made = again.workdir / "production"
+    last = iteration_of(made / "isotherm")
+    assert last is not None and iteration_of(made / "md") == last and iteration_of(made / "md-pimd") is None
+
+    def content(folder: Path) -> dict[str, bytes]:
+        return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    before = {name: content(made / name) for name in ("isotherm", "md")}
+    campaign = open_campaign(
+        again.inputs.param, again.inputs.machine, again.workdir, reporter=Reporter(told := io.StringIO())
+    )
+    keep_older(campaign, last)
+    assert {name: content(made / name) for name in before} == before and told.getvalue() == ""
+    keep_older(campaign, last + 1)
+    kept = {name: made / f"{name}.iter.{last:06d}" for name in before}
+    assert {name: content(folder) for name, folder in kept.items()} == before  # through the links, too
+    assert not any(folder.exists() for folder in campaign.paths.predictions)
+    assert f"production/isotherm, by the models of iteration {last}, is kept as production/{kept['isotherm'].name}" in (
+        told.getvalue()
+    )
+    for name, number in (("isotherm", ".2"), ("isotherm", ".3")):
+        shutil.copytree(kept[name], made / name, symlinks=True)
+        keep_older(campaign, last + 1)
+        assert content(made / f"{kept[name].name}{number}") == before[name]
 
 
 def test_molecules_alone_on_the_frozen_host(again, alh2) -> None:

@@ -142,9 +142,15 @@ def test_md_that_makes_no_sense_is_one_line_and_code_2(files, monkeypatch, capsy
 
 def test_md_without_conditions_or_files_is_told_what_is_missing(files, monkeypatch, capsys) -> None:
     assert call(monkeypatch, "produce", "md", *files) == 2
-    assert "temperature" in capsys.readouterr().err
-    assert call(monkeypatch, "produce", "md", "--temperature", "77") == 2
-    assert "no --model, --structure, --machine, --output" in capsys.readouterr().err
+    assert capsys.readouterr().err == "alh2: --temperature: expected one or more, K, found none\n"
+    for conditions in ((), ("--temperature", "77")):
+        assert call(monkeypatch, "produce", "md", *conditions) == 2
+        assert "no --model, --structure, --machine, --output" in capsys.readouterr().err
+
+
+def test_md_of_a_folder_that_is_no_campaign(tmp_path: Path, monkeypatch, capsys) -> None:
+    assert call(monkeypatch, "produce", "md", str(tmp_path)) == 2
+    assert f"{tmp_path}: expected a campaign directory" in capsys.readouterr().err
 
 
 def test_an_error_that_is_not_known_is_said_in_words() -> None:
