@@ -168,7 +168,11 @@ def failure_table(selections: Selections) -> PageTable:
 
 
 def _kind_of_reason(reason: str) -> str:
-    """`reason` with its numbers as dots, so that like reasons count together; digits in words (H2) stay."""
+    """`reason` without its numbers, so that like reasons count together: dots, elements for atoms (H23–Al4: H–Al).
+
+    Digits in words (H2) stay.
+    """
+    reason = re.sub(r"\b([A-Z][a-z]?)\d+–([A-Z][a-z]?)\d+\b", r"\1–\2", reason)
     return re.sub(r"(?<![A-Za-z0-9.])(\d+\.?\d*([eE][-+]?\d+)?|nan|inf)(?![A-Za-z0-9])", "…", reason)
 
 

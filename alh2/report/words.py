@@ -178,7 +178,8 @@ def verdict_words(data: ReportData) -> list[str]:
     state = "The loop has converged" if data.converged else f"The loop has not converged (state: {data.state})"
     plural = "s" if len(data.iterations) > 1 else ""
     quarantined = sum(s.n_quarantined for s in data.iterations)
-    text = [f"{state} after {len(data.iterations)} iteration{plural}. {data.verdict}".strip()]
+    grounds = f": {data.verdict}" if data.verdict else ""
+    text = [f"{state} after {len(data.iterations)} iteration{plural}{grounds}."]
     share = f"{100 * last.n_accurate / last.n_explored:.0f} %" if last.n_explored else "none"
     text.append(
         f"In iteration {last.iteration}, {last.n_explored} frames were explored; {share} of them were accurate, "

@@ -148,7 +148,7 @@ def test_places_by_models_that_do_not_know_them(report_data: ReportData) -> None
 
 def test_verdict_reports_convergence_and_its_absence(report_data: ReportData, empty_data: ReportData) -> None:
     text = " ".join(words.verdict_words(report_data))
-    assert "has converged after 3 iterations" in text and "88 % of them were accurate" in text
+    assert "has converged after 3 iterations: " in text and "88 % of them were accurate" in text
     assert "fell from 55.0 meV (iteration 0) to 31.0 meV (iteration 2)" in text and "3 were quarantined" in text
     not_converged = " ".join(words.verdict_words(replace(report_data, converged=False, state="stopped")))
     assert "has not converged (state: stopped)" in not_converged
@@ -199,8 +199,16 @@ def test_key_numbers_use_the_committee_that_monte_carlo_uses(report_data: Report
 def test_failure_reasons_count_together(report_data: ReportData) -> None:
     table = failure_table(report_data.selections)
     assert {row[1] for row in table.rows} == {"H2 bond … Å > … Å"}
-    failed = sum(v.band == "failed" for vs in report_data.selections.values() for v in vs)
+    verdicts = [v for vs in report_data.selections.values() for v in vs if v.band == "failed"]
+    failed, verdict = len(verdicts), verdicts[0]
     assert sum(int(row[2]) for row in table.rows) == failed
+    crowded = [replace(verdict, reason=f"overlap: H23–Al{k} 0.9{k} Å < 1 Å") for k in range(3)]
+    broken = replace(verdict, reason="framework bond Al0–O14 3.10 Å, 1.60 × its length > 1.50")
+    table = failure_table({0: [*crowded, broken]})
+    assert table.rows == [
+        ("0", "overlap: H–Al … Å < … Å", "3"),
+        ("0", "framework bond Al–O … Å, … × its length > …", "1"),
+    ]
 
 
 def test_loadings_are_grouped_without_loss() -> None:
