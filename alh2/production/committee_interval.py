@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.stats import t as student_t
@@ -79,6 +79,26 @@ def loading_error(n_variance: float, insertion_error_ev: float, *, temperature_k
     n_variance : variance of N in the run
     """
     return beta_per_ev(temperature_k) * n_variance * abs(insertion_error_ev)
+
+
+def no_less_than_elsewhere(
+    intervals: Sequence[CommitteeInterval], responses: Sequence[float], sound: Sequence[bool]
+) -> list[CommitteeInterval]:
+    """The loadings of one isotherm, each with a spread of at least what the energies of the models are apart on it.
+
+    Few models agree at some pressure by chance; their spread there would promise what they do not keep elsewhere. A
+    spread over its response is one of energies: their root mean square, times the response, is the least at each point.
+
+    responses : (n,) |d<N>/dδ|, molecules per eV (`loading_error` of 1 eV)
+    sound : (n,) whether the point counts in the mean
+    """
+    apart = [
+        (i.committee / r) ** 2
+        for i, r, counts in zip(intervals, responses, sound, strict=True)
+        if counts and r > 0.0 and math.isfinite(i.committee)
+    ]
+    least = math.sqrt(sum(apart) / len(apart)) if apart else 0.0
+    return [replace(i, committee=max(i.committee, least * r)) for i, r in zip(intervals, responses, strict=True)]
 
 
 def systematic_error_ev(errors_ev: np.ndarray) -> float:

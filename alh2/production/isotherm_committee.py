@@ -21,6 +21,7 @@ from alh2.production.committee_interval import (
     Reweighted,
     committee_interval,
     loading_error,
+    no_less_than_elsewhere,
     reweighted,
 )
 from alh2.production.energies_worker import energies_task, read_energies
@@ -84,7 +85,7 @@ def ask_committee(
         known |= dict(zip(left, checked, strict=True))
     for key, share in _shares_alone(known).items():
         answers[key] = replace(answers[key], alone=share)
-    return [
+    asked = [
         committee_point(
             [answers[i, m] for m in range(len(setting.committee))],
             n_variance=point.averages.n_variance,
@@ -93,6 +94,15 @@ def ask_committee(
         )
         for i, point in enumerate(points)
     ]
+    return list(_together(asked, points))
+
+
+def _together(asked: Sequence[CommitteePoint], points: Sequence[PointRuns]) -> list[CommitteePoint]:
+    """Intervals of loadings that know of each other; points in a hole or without equilibrium say nothing of others."""
+    responses = [loading_error(p.averages.n_variance, 1.0, temperature_k=p.temperature_k) for p in points]
+    sound = [not any(m.in_hole or m.hysteresis for m in point.members) for point in asked]
+    loadings = no_less_than_elsewhere([point.n_absolute for point in asked], responses, sound)
+    return [replace(point, n_absolute=loading) for point, loading in zip(asked, loadings, strict=True)]
 
 
 def committee_point(

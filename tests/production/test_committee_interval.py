@@ -15,6 +15,7 @@ from alh2.production.committee_interval import (
     NORMAL_95,
     committee_interval,
     loading_error,
+    no_less_than_elsewhere,
     reweighted,
     systematic_error_ev,
 )
@@ -45,6 +46,40 @@ def test_scatter_that_statistics_explains_is_not_counted_twice() -> None:
             truth = 5.0 + spread * rng.normal()
             covered += committee_interval([estimate(m, 0.1) for m in means]).covers(truth)
         assert 0.92 <= covered / 4000 <= 0.995
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.7, 1.0])
+def test_two_models_that_agree_by_chance_promise_nothing(alike: float) -> None:
+    """6 points whose models' energies are off by 5 meV, alike at all points or not: covered as often as said, and
+    without the intervals of nearly nothing that two models alone give now and then."""
+    rng, n = np.random.default_rng(2), 1500
+    responses = np.array([10.0, 30.0, 60.0, 110.0, 150.0, 180.0])
+    covered, tiny_alone, tiny = 0, 0, 0
+    for _ in range(n):
+        common = rng.normal(size=(3, 1))  # two models, and the truth as another one
+        own = rng.normal(size=(3, 6))
+        off = 0.005 * responses * (math.sqrt(alike) * common + math.sqrt(1.0 - alike) * own)
+        alone = [committee_interval([estimate(m, 0.02) for m in off[:2, k]]) for k in range(6)]
+        together = no_less_than_elsewhere(alone, responses.tolist(), [True] * 6)
+        assert all(
+            t.mean == a.mean and t.half_width_95 >= a.half_width_95 for a, t in zip(alone, together, strict=True)
+        )
+        covered += sum(t.covers(off[2, k]) for k, t in enumerate(together))
+        tiny_alone += sum(a.half_width_95 < 0.003 * r for a, r in zip(alone, responses, strict=True))
+        tiny += sum(t.half_width_95 < 0.003 * r for t, r in zip(together, responses, strict=True))
+    assert covered / (6 * n) > 0.93
+    assert alike == 1.0 or tiny < (0.5 if alike else 0.05) * tiny_alone
+
+
+def test_points_that_are_not_sound_say_nothing_of_others() -> None:
+    far, near = (committee_interval([estimate(1.0, 0.0), estimate(1.0 + d, 0.0)]) for d in (1.0, 0.01))
+    kept = no_less_than_elsewhere([far, near], [1.0, 2.0], [False, True])
+    assert kept == [far, near]
+    wider = no_less_than_elsewhere([far, near], [1.0, 2.0], [True, True])
+    assert wider[0] == far and wider[1].committee == pytest.approx(
+        2.0 * math.sqrt((far.committee**2 + (near.committee / 2.0) ** 2) / 2.0)
+    )
+    assert no_less_than_elsewhere([far], [0.0], [True]) == [far] and no_less_than_elsewhere([], [], []) == []
 
 
 def test_error_of_the_energy_moves_a_langmuir_site_as_said() -> None:
