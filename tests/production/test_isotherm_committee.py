@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from alh2.core.frames import Frame
-from alh2.core.units import EV_IN_KJ_PER_MOL
+from alh2.core.units import EV_IN_KJ_PER_MOL, beta_per_ev
 from alh2.potential.pair_baseline import PairBaseline, Spline
 from alh2.production.henry import run_henry
 from alh2.production.holes import depths_ev, shares_alone, spread_evenly
@@ -95,6 +95,33 @@ def test_point_is_the_committees(isotherm: Isotherm, setting: IsothermSetting) -
     head, row = (line.split(",") for line in table_csv(isotherm).splitlines())
     cells = dict(zip(head, row, strict=True))
     assert cells["n_models"] == "3" and float(cells["committee"]) == pytest.approx(interval.committee)
+
+
+def test_intervals_of_an_isotherm_know_of_each_other(setting: IsothermSetting, local, tmp_path: Path) -> None:
+    """Two pressures in short runs: none promises more than the energies that the models are apart at both."""
+    plan = replace(PLAN, pressures_bar=(0.5, 4.0), n_initial=(0,), n_moves=600, n_equilibration=60, widom_insertions=0)
+    two = replace(setting, directory=tmp_path / "run", committee=setting.committee[::2], starts=setting.starts[:1])
+    points = run_isotherm(plan, two, machine=local(sys.executable)).points
+    found = [point.committee for point in points]
+    responses = [asked.n_absolute.model / setting.insertion_error_ev for asked in found if asked is not None]
+    assert len(responses) == 2 and min(responses) > 0.0
+    alone = [
+        committee_point(
+            asked.members, n_variance=r / beta_per_ev(100.0), insertion_error_ev=0.002, temperature_k=100.0
+        ).n_absolute.committee
+        for asked, r in zip(found, responses, strict=True)
+        if asked is not None
+    ]
+    apart = [
+        spread / r
+        for spread, r, asked in zip(alone, responses, found, strict=True)
+        if asked is not None and not any(m.in_hole or m.hysteresis for m in asked.members)
+    ]
+    assert len(apart) > 1
+    least = math.sqrt(np.mean(np.square(apart)))
+    expected = [max(spread, least * r) for spread, r in zip(alone, responses, strict=True)]
+    assert [asked.n_absolute.committee for asked in found if asked is not None] == pytest.approx(expected)
+    assert any(new > 1.01 * old for new, old in zip(expected, alone, strict=True))
 
 
 def test_first_member_alone_where_the_others_are_not_asked(isotherm: Isotherm, setting: IsothermSetting, local) -> None:
