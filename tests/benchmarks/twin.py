@@ -43,9 +43,9 @@ from alh2.core.atoms import to_atoms
 from alh2.core.files import atomic_write_json
 from alh2.core.statistics import Estimate
 from alh2.core.units import EV_IN_KJ_PER_MOL
-from alh2.gcmc import RigidMolecule, fugacity_bar, host_energy_grid, simulate
+from alh2.gcmc import HostEnergyGrid, RigidMolecule, fugacity_bar, host_energy_grid, simulate
 from alh2.gcmc.averages import averages
-from alh2.gcmc.result import GcmcResult
+from alh2.gcmc.result import GcmcFrame, GcmcResult
 from alh2.potential.frames_npz import load_frames
 from alh2.potential.load import load_potential
 from alh2.potential.protocol import Potential
@@ -114,10 +114,7 @@ def runs(
                 continue
             if grid is None:
                 potential, asked = load(), [other() for other in others]
-                grid = host_energy_grid(
-                    host, molecule, potential, temperature_k=TEMPERATURE_K, seed=seed, spacing_ang=0.7,
-                    most_refined=300, min_distance_ang=MIN_DISTANCE_ANG,
-                )  # fmt: skip
+                grid = grid_of(host, molecule, potential, seed=seed)
             result = simulate(
                 host, molecule, potential, temperature_k=TEMPERATURE_K,
                 fugacity_bar=fugacity_bar(pressure, TEMPERATURE_K), n_moves=moves, n_equilibration=moves // 4,
@@ -133,19 +130,28 @@ def runs(
 WEIGHTS = {"insertion": 25, "deletion": 25, "translation": 20, "rotation": 20, "reinsertion": 10}
 
 
+def grid_of(host: Atoms, molecule: RigidMolecule, potential: Potential, *, seed: int) -> HostEnergyGrid:
+    """Where molecules are inserted: the grid of every run of the experiment."""
+    return host_energy_grid(
+        host, molecule, potential, temperature_k=TEMPERATURE_K, seed=seed, spacing_ang=0.7, most_refined=300,
+        min_distance_ang=MIN_DISTANCE_ANG,
+    )  # fmt: skip
+
+
 def depths(result: GcmcResult, others: Sequence[Potential]) -> np.ndarray:
     """How much deeper (eV) the model of a run holds its configurations than `others` do, some of them, (n,)."""
     frames = [result.frames[k] for k in spread_evenly(len(result.frames))]
-    symbols = result.adsorbate.symbols
     own = [f.energy_ev - result.host_energy_ev - len(f.guests_ang) * result.molecule_energy_ev for f in frames]
-    energies = [own]
-    for other in others:
-        gas = other.molecule_energy_ev(symbols, result.adsorbate.sites_ang)
-        nothing = np.empty((0, len(symbols), 3))
-        bare = other.start(result.framework, symbols, nothing).energy_ev
-        of = [other.start(result.framework, symbols, f.guests_ang).energy_ev for f in frames]
-        energies.append([e - bare - len(f.guests_ang) * gas for e, f in zip(of, frames, strict=True)])
-    return depths_ev(np.array(energies), 0)
+    return depths_ev(np.array([own, *(energies_ev(other, result, frames) for other in others)]), 0)
+
+
+def energies_ev(potential: Potential, result: GcmcResult, frames: Sequence[GcmcFrame]) -> np.ndarray:
+    """Adsorption energies of configurations of a run as `potential` has them, (n,)."""
+    symbols = result.adsorbate.symbols
+    gas = potential.molecule_energy_ev(symbols, result.adsorbate.sites_ang)
+    bare = potential.start(result.framework, symbols, np.empty((0, len(symbols), 3))).energy_ev
+    of = [potential.start(result.framework, symbols, f.guests_ang).energy_ev for f in frames]
+    return np.array([e - bare - len(f.guests_ang) * gas for e, f in zip(of, frames, strict=True)])
 
 
 def _point(result: GcmcResult) -> Point:

@@ -18,12 +18,12 @@ from typing import cast
 
 import numpy as np
 from ase import Atoms
-from twin import WEIGHTS, one_thread
+from twin import WEIGHTS, grid_of, one_thread
 from twin_case import BOND_ANG, CRYSTAL, MIN_DISTANCE_ANG, SMALL, TEMPERATURE_K, Case
 from twin_truth import exact_potential
 
 from alh2.core.atoms import to_atoms
-from alh2.gcmc import RigidMolecule, fugacity_bar, host_energy_grid, simulate
+from alh2.gcmc import RigidMolecule, fugacity_bar, simulate
 from alh2.potential.frames_npz import load_frames
 
 N_BLOCKS = 12
@@ -35,10 +35,7 @@ def loadings(
     """Molecules after every sampled move of one chain, (n,)."""
     if not file.exists():
         molecule, exact = RigidMolecule.h2(BOND_ANG), exact_potential(case.parameters)
-        grid = host_energy_grid(
-            host, molecule, exact, temperature_k=TEMPERATURE_K, seed=1, spacing_ang=0.7, most_refined=300,
-            min_distance_ang=MIN_DISTANCE_ANG,
-        )  # fmt: skip
+        grid = grid_of(host, molecule, exact, seed=1)
         result = simulate(
             host, molecule, exact, temperature_k=TEMPERATURE_K, fugacity_bar=fugacity_bar(pressure_bar, TEMPERATURE_K),
             n_moves=moves, n_equilibration=1000, seed=2000 + 10 * start + seed, n_initial=start, energy_grid=grid,

